@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One battery as it is known now: its latest readings with their times, whether they are fresh,
+ * and everything that is counted about it. A plain struct: the functions here change it, anybody
+ * may read it. It does not know how readings come or where they go.
+ */
+#ifndef BMS_BATTERY_H
+#define BMS_BATTERY_H
+
+#include "jbd.h"
+#include "link.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    BATTERY_ADDRESS_SIZE = sizeof "AA:BB:CC:DD:EE:FF",
+    BATTERY_NAME_SIZE = 64,
+    BATTERY_DETAIL_SIZE = 256,
+    BATTERY_FRESH_INTERVALS = 3, /**< readings older than this many poll intervals are not served */
+};
+
+/** Why a poll that was due brought no readings: label of bms_poll_failures_total. */
+typedef enum {
+    POLL_FAILURE_NOT_CONNECTED, /**< no link was up in the whole slot */
+    POLL_FAILURE_TIMEOUT,       /**< no answer */
+    POLL_FAILURE_LINK_LOSS,     /**< the link broke while asking */
+    POLL_FAILURE_FRAME,         /**< only frames that were refused (checksum, length, …) */
+    POLL_FAILURE_STATUS,        /**< the board refused the request */
+    POLL_FAILURE_MISSED,        /**< this process did not run when the poll was due */
+    POLL_N_FAILURES
+} PollFailure;
+
+const char *poll_failure_name(PollFailure failure);
+
+/** Why a GATT session was begun, that is, how the one before it ended: label of
+ * bms_link_sessions_total. */
+typedef enum {
+    SESSION_START,     /**< the first one */
+    SESSION_RENEWAL,   /**< the regular renewal */
+    SESSION_STALL,     /**< connected, but requests went unanswered */
+    SESSION_LINK_LOSS, /**< the connection broke */
+    SESSION_ADAPTER,   /**< the adapter was off or gone */
+    SESSION_BLUEZ,     /**< bluetoothd or the bus was gone */
+    SESSION_N_REASONS
+} SessionReason;
+
+const char *session_reason_name(SessionReason reason);
+
+enum { BATTERY_N_BUCKETS = 9 };
+/** Upper bounds in seconds of the buckets of bms_poll_duration_seconds; +Inf comes on top. */
+extern const double battery_duration_bounds[BATTERY_N_BUCKETS];
+
+typedef struct {
+    uint64_t count;
+    double sum;
+    uint64_t bucket[BATTERY_N_BUCKETS]; /**< not cumulative; beyond the last bound only in count */
+} BatteryHistogram;
+
+typedef struct {
+    /* who */
+    char address[BATTERY_ADDRESS_SIZE];
+    char name[BATTERY_NAME_SIZE]; /**< given by the user, else the address */
+    int64_t interval_us;          /**< poll interval: the measure of freshness */
+
+    /* latest complete poll; meaningful if has_readings */
+    bool has_readings;
+    int64_t read_at_us; /**< monotonic */
+    double read_at;     /**< Unix time, s */
+    JbdBasic basic;
+    JbdCells cells;
+
+    /* read once a session or now and then */
+    bool has_model;
+    JbdModel model;
+    bool has_counters;
+    JbdCounters counters;
+
+    /* counted and integrated */
+    double charged_joules;
+    double discharged_joules;
+    bool gap; /**< a poll was lost since the latest readings: do not integrate across */
+    uint64_t polls;
+    uint64_t poll_failures[POLL_N_FAILURES];
+    uint64_t frame_errors[JBD_N_ERRORS]; /**< [JBD_OK] stays 0 */
+    uint64_t sessions[SESSION_N_REASONS];
+    BatteryHistogram poll_duration;
+
+    /* the link, as a person wants to know it */
+    LinkStage stage;
+    LinkFault fault;                  /**< of the latest attempt; NONE once readings have come */
+    char detail[BATTERY_DETAIL_SIZE]; /**< what is wrong in words, or "" */
+} Battery;
+
+/** @param name NULL for the address. Longer texts are cut. */
+void battery_init(Battery *battery, const char *address, const char *name, int64_t interval_us);
+
+/**
+ * Takes the readings of one complete poll.
+ * @param now_us monotonic time in µs  @param unix_time s  @param duration of the poll in s
+ */
+void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
+                     double unix_time, double duration);
+
+void battery_set_model(Battery *battery, const JbdModel *model);
+void battery_set_counters(Battery *battery, const JbdCounters *counters);
+
+/** A poll became due. */
+void battery_count_poll(Battery *battery, uint64_t n);
+/** @a n polls that were due are over and brought nothing. */
+void battery_count_failure(Battery *battery, PollFailure failure, uint64_t n);
+void battery_count_frame_error(Battery *battery, JbdError error);
+void battery_count_session(Battery *battery, SessionReason reason);
+
+void battery_set_stage(Battery *battery, LinkStage stage);
+/** @param detail what is wrong in words, or NULL for link_fault_text() */
+void battery_set_fault(Battery *battery, LinkFault fault, const char *detail);
+
+/** Whether there are readings of a complete poll not older than BATTERY_FRESH_INTERVALS. */
+bool battery_is_fresh(const Battery *battery, int64_t now_us);
+
+/** Power in W from pack voltage and current; positive while charging. */
+double battery_power(const JbdBasic *basic);
+
+/** mAh when full: what the board has learnt if it tells, else nominal. */
+uint32_t battery_full_mah(const JbdBasic *basic);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* One battery's state: what was read, when, and what is counted about it. */
+#include "battery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const double battery_duration_bounds[BATTERY_N_BUCKETS] = {0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10};
+
+static const char *const poll_failure_names[] = {
+    [POLL_FAILURE_NOT_CONNECTED] = "not_connected",
+    [POLL_FAILURE_TIMEOUT] = "timeout",
+    [POLL_FAILURE_LINK_LOSS] = "link_loss",
+    [POLL_FAILURE_FRAME] = "frame",
+    [POLL_FAILURE_STATUS] = "status",
+    [POLL_FAILURE_MISSED] = "missed",
+};
+
+static const char *const session_reason_names[] = {
+    [SESSION_START] = "start",         [SESSION_RENEWAL] = "renewal", [SESSION_STALL] = "stall",
+    [SESSION_LINK_LOSS] = "link_loss", [SESSION_ADAPTER] = "adapter", [SESSION_BLUEZ] = "bluez",
+};
+
+const char *poll_failure_name(PollFailure failure)
+{
+    return poll_failure_names[failure];
+}
+
+const char *session_reason_name(SessionReason reason)
+{
+    return session_reason_names[reason];
+}
+
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+
+    memcpy(out, text, length);
+    out[length] = '\0';
+}
+
+void battery_init(Battery *battery, const char *address, const char *name, int64_t interval_us)
+{
+    memset(battery, 0, sizeof *battery);
+    copy_text(battery->address, sizeof battery->address, address);
+    copy_text(battery->name, sizeof battery->name, name ? name : address);
+    battery->interval_us = interval_us;
+}
+
+double battery_power(const JbdBasic *basic)
+{
+    return (double)basic->pack_mv * (double)basic->current_ma / 1e6;
+}
+
+uint32_t battery_full_mah(const JbdBasic *basic)
+{
+    if (basic->has_tail && basic->tail.full_charge_mah > 0)
+        return basic->tail.full_charge_mah;
+    return basic->nominal_mah;
+}
+
+/*
+ * Energy between two polls: the power is taken to change in a straight line. Where it changes its
+ * sign in between, what flowed before the crossing and what flowed after it go to different
+ * counters.
+ */
+static void integrate(Battery *battery, double before, double after, double seconds)
+{
+    double *total_before = before > 0 ? &battery->charged_joules : &battery->discharged_joules;
+    double *total_after = after > 0 ? &battery->charged_joules : &battery->discharged_joules;
+
+    before = before < 0 ? -before : before;
+    after = after < 0 ? -after : after;
+    if (total_before == total_after || before + after <= 0) {
+        *total_after += (before + after) / 2 * seconds;
+    } else {
+        double crossing = seconds * before / (before + after);
+
+        *total_before += before / 2 * crossing;
+        *total_after += after / 2 * (seconds - crossing);
+    }
+}
+
+static void observe(BatteryHistogram *histogram, double value)
+{
+    histogram->count++;
+    histogram->sum += value;
+    for (unsigned i = 0; i < BATTERY_N_BUCKETS; i++) {
+        if (value <= battery_duration_bounds[i]) {
+            histogram->bucket[i]++;
+            break;
+        }
+    }
+}
+
+void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
+                     double unix_time, double duration)
+{
+    int64_t elapsed_us = now_us - battery->read_at_us;
+
+    /* A poll may come late in its slot and the next one early, but never two intervals apart
+     * unless one was lost. */
+    if (battery->has_readings && !battery->gap && elapsed_us <= 2 * battery->interval_us)
+        integrate(battery, battery_power(&battery->basic), battery_power(basic),
+                  (double)elapsed_us / 1e6);
+
+    battery->basic = *basic;
+    battery->cells = *cells;
+    battery->has_readings = true;
+    battery->gap = false;
+    battery->read_at_us = now_us;
+    battery->read_at = unix_time;
+    observe(&battery->poll_duration, duration);
+    battery_set_fault(battery, LINK_FAULT_NONE, "");
+}
+
+void battery_set_model(Battery *battery, const JbdModel *model)
+{
+    battery->model = *model;
+    battery->has_model = true;
+}
+
+void battery_set_counters(Battery *battery, const JbdCounters *counters)
+{
+    battery->counters = *counters;
+    battery->has_counters = true;
+}
+
+void battery_count_poll(Battery *battery, uint64_t n)
+{
+    battery->polls += n;
+}
+
+void battery_count_failure(Battery *battery, PollFailure failure, uint64_t n)
+{
+    battery->poll_failures[failure] += n;
+    battery->gap = true;
+}
+
+void battery_count_frame_error(Battery *battery, JbdError error)
+{
+    battery->frame_errors[error]++;
+}
+
+void battery_count_session(Battery *battery, SessionReason reason)
+{
+    battery->sessions[reason]++;
+}
+
+void battery_set_stage(Battery *battery, LinkStage stage)
+{
+    battery->stage = stage;
+}
+
+void battery_set_fault(Battery *battery, LinkFault fault, const char *detail)
+{
+    battery->fault = fault;
+    copy_text(battery->detail, sizeof battery->detail, detail ? detail : link_fault_text(fault));
+}
+
+bool battery_is_fresh(const Battery *battery, int64_t now_us)
+{
+    return battery->has_readings &&
+           now_us - battery->read_at_us <= BATTERY_FRESH_INTERVALS * battery->interval_us;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The words for what a link does and what befalls it. */
+#include "link.h"
+
+static const char *const stage_names[] = {
+    [LINK_CLOSED] = "disconnected",
+    [LINK_WAITING] = "waiting for the radio",
+    [LINK_FINDING] = "looking for the battery",
+    [LINK_CONNECTING] = "connecting",
+    [LINK_RESOLVING] = "discovering services",
+    [LINK_SUBSCRIBING] = "subscribing",
+    [LINK_UP] = "connected",
+    [LINK_CLOSING] = "disconnecting",
+};
+
+static const struct {
+    const char *name;
+    const char *text;
+} faults[] = {
+    [LINK_FAULT_NONE] = {"none", ""},
+    [LINK_FAULT_BUS] = {"bus", "no D-Bus system bus"},
+    [LINK_FAULT_BLUEZ] = {"bluez", "bluetoothd is not running"},
+    [LINK_FAULT_ADAPTER] = {"adapter", "no such Bluetooth adapter"},
+    [LINK_FAULT_ADAPTER_OFF] = {"adapter_off", "the Bluetooth adapter is off or blocked"},
+    [LINK_FAULT_NOT_FOUND] = {"not_found",
+                              "not found: out of range, asleep, or another app is connected to it"},
+    [LINK_FAULT_TIMEOUT] = {"timeout",
+                            "connecting took too long: out of range, asleep, or another app is "
+                            "connected to it"},
+    [LINK_FAULT_REFUSED] = {"refused", "connecting failed"},
+    [LINK_FAULT_RESOLVE] = {"resolve", "connected, but its GATT services did not come"},
+    [LINK_FAULT_SERVICE] = {"service", "not a JBD board: it has neither service FF00 nor FFF0"},
+    [LINK_FAULT_SUBSCRIBE] = {"subscribe", "notifications could not be switched on"},
+    [LINK_FAULT_WRITE] = {"write", "writing to it failed"},
+    [LINK_FAULT_LOST] = {"lost", "the connection broke"},
+    [LINK_FAULT_SILENT] = {"silent", "connected but silent: asleep, or it asks for a password"},
+    [LINK_FAULT_ECHO] = {"echo",
+                         "it only echoes what it is sent: it asks for a password or pairing"},
+    [LINK_FAULT_NOISE] = {"noise", "connected, but its answers come damaged"},
+    [LINK_FAULT_REFUSES] = {"refuses", "it refuses to be read: locked, or in factory mode"},
+};
+
+const char *link_stage_name(LinkStage stage)
+{
+    return stage_names[stage];
+}
+
+const char *link_fault_name(LinkFault fault)
+{
+    return faults[fault].name;
+}
+
+const char *link_fault_text(LinkFault fault)
+{
+    return faults[fault].text;
+}
