@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of one battery's readings: link → ask → publish → wait, as an explicit state machine.
+ *
+ * It owns the 10 s grid, the renewal of the session, the time-outs and the retries. It knows
+ * neither D-Bus nor a main loop: time comes from its host and bytes from its link, so that a unit
+ * test drives it through a day in a millisecond.
+ */
+#ifndef BMS_POLLER_H
+#define BMS_POLLER_H
+
+#include "battery.h"
+#include "link.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** What the poller needs of the program around it. */
+typedef struct {
+    /** Monotonic time in µs. */
+    int64_t (*now)(void *host);
+    /** Unix time in s. */
+    double (*unix_time)(void *host);
+    /** Call poller_wake() at @a when_us, or never for INT64_MAX; replaces the earlier wish. */
+    void (*wake_at)(void *host, int64_t when_us);
+    /** A complete poll was published. */
+    void (*published)(void *host);
+    /** Something went wrong: battery->fault and battery->detail say what. */
+    void (*fault)(void *host);
+    /** The link's stage changed, or a slot ended. */
+    void (*changed)(void *host);
+} PollerHost;
+
+typedef struct {
+    int64_t interval_us; /**< distance of the polls, > 0 */
+    int64_t offset_us;   /**< first poll after the start; spreads several batteries apart */
+    int64_t renew_us;    /**< age at which a session is renewed; 0 for never */
+    uint32_t seed;       /**< for the jitter of the back-off */
+} PollerConfig;
+
+typedef struct Poller Poller;
+
+/** The link's events, to be wired to the poller as their user. */
+extern const LinkEvents poller_link_events;
+
+/** Neither takes ownership of @a battery nor of @a host; both must outlive it. */
+Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHost *host_ops,
+                   void *host);
+
+/** To be called only while its link is closed. */
+void poller_free(Poller *poller);
+
+/** Gives it its link, which must outlive it. Before poller_start(). */
+void poller_set_link(Poller *poller, const LinkOps *ops, void *link);
+
+void poller_start(Poller *poller);
+
+/** Closes the link and stays quiet. poller_is_stopped() tells when that is done. */
+void poller_stop(Poller *poller);
+bool poller_is_stopped(const Poller *poller);
+
+/** Whether a complete poll is behind it and nothing is left to read until the next one. */
+bool poller_is_resting(const Poller *poller);
+
+/** The time last wished for with wake_at() has come. Calling it too early does no harm. */
+void poller_wake(Poller *poller);
+
+/**
+ * Whether the machine moves: woken when it wished to be, and not stuck in a stage of its link that
+ * should long have ended. A battery that is away does not make this false.
+ */
+bool poller_is_moving(const Poller *poller);
+
+#endif
