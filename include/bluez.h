@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bluetooth LE through BlueZ on D-Bus: the system bus, bluetoothd, the adapter, and links to
+ * devices. All of BlueZ's peculiarities live behind this header; JBD and metrics do not exist here.
+ *
+ * Everything is asynchronous and runs in the thread-default main context.
+ */
+#ifndef BMS_BLUEZ_H
+#define BMS_BLUEZ_H
+
+#include "link.h"
+
+#include <glib.h>
+
+typedef struct Bluez Bluez;
+typedef struct BluezLink BluezLink;
+
+/** Parses "AA:BB:CC:DD:EE:FF" in either case; @a out gets upper case. FALSE if it is not one. */
+gboolean bluez_parse_address(const char *text, char out[18]);
+
+/** @param adapter "hciN", an adapter's address, or NULL for the first one that is powered. */
+Bluez *bluez_new(const char *adapter);
+
+/** Connects to the system bus, and goes on trying where there is none. */
+void bluez_start(Bluez *bluez);
+
+/** All links must be freed before. */
+void bluez_free(Bluez *bluez);
+
+/** Called whenever bluez_on_bus() changes. */
+void bluez_set_bus_callback(Bluez *bluez, void (*changed)(void *user), void *user);
+
+/** Whether the system bus is connected (bluetoothd may still be missing). */
+gboolean bluez_on_bus(const Bluez *bluez);
+
+/** A link to the device at @a address. It calls @a events with @a user. */
+BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *events, void *user);
+
+/** Gives up at once whatever it was doing. */
+void bluez_link_free(BluezLink *link);
+
+/** Operations, for a BluezLink. */
+extern const LinkOps bluez_link_ops;
+
+#endif

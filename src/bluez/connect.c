@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From an address to a connected device: among the objects that BlueZ knows, else by a discovery,
+ * which is over before Connect begins.
+ */
+#include "link-private.h"
+
+#include "log.h"
+
+enum {
+
+    DISCOVERY_MS = 30000,
+    /* BlueZ itself gives up after 41 s. While it tries, it hears a device that comes back at
+     * once, so a long try finds it sooner than several short ones. */
+    CONNECT_MS = 35000,
+    /* The same when other batteries wait for the radio: connecting to a device that is there
+     * takes less than 2 s, sleepy ones advertise every few seconds. */
+    HURRIED_MS = 8000,
+};
+
+static void start_discovery(BluezLink *link);
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+static gboolean on_connect_timeout(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->timer = 0;
+    link_finish(link, LINK_FAULT_TIMEOUT, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    g_autofree char *detail = NULL;
+    BluezLink *link = user;
+
+    if (reply) {
+        link_resolve(link);
+        return;
+    }
+    switch (bluez_error_class(error)) {
+    case BLUEZ_ERROR_CANCELLED:
+        return;
+    case BLUEZ_ERROR_CONNECTED:
+        link_resolve(link);
+        return;
+    case BLUEZ_ERROR_UNKNOWN:
+        /* A device that was only discovered is forgotten after 30 s. */
+        if (!link->rediscovered) {
+            link->rediscovered = TRUE;
+            link->engaged = FALSE;
+            bluez_unwatch(link->bluez, &link->device_subscription);
+            g_clear_pointer(&link->device, g_free);
+            link_set_stage(link, LINK_FINDING);
+            start_discovery(link);
+            return;
+        }
+        break;
+    case BLUEZ_ERROR_TIMEOUT:
+        link_finish(link, LINK_FAULT_TIMEOUT, NULL);
+        return;
+    case BLUEZ_ERROR_IN_PROGRESS:
+    case BLUEZ_ERROR_NOT_CONNECTED:
+    case BLUEZ_ERROR_UNSUPPORTED:
+    case BLUEZ_ERROR_OTHER:
+        break;
+    }
+    detail = g_strdup_printf("connecting failed: %s", bluez_error_text(error));
+    link_finish(link, LINK_FAULT_REFUSED, detail);
+}
+
+static void connect_device(BluezLink *link)
+{
+    gboolean hurried = radio_is_contended(&link->bluez->radio);
+
+    link_set_stage(link, LINK_CONNECTING);
+    link->engaged = TRUE;
+    link->device_subscription = bluez_watch_properties(link->bluez, link->device, DEVICE_IFACE,
+                                                       link_on_device_changed, link);
+    link_set_timer(link, hurried ? HURRIED_MS : CONNECT_MS, on_connect_timeout);
+    link_call_device(link, "Connect", G_MAXINT, on_connected); /* the timer bounds it */
+}
+
+static void on_stale_disconnected(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+
+    if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+        return;
+    connect_device(user);
+}
+
+/* ---- finding --------------------------------------------------------------------------------- */
+
+static void on_discovery_stopped(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+
+    if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+        return;
+    connect_device(user);
+}
+
+static void found(BluezLink *link, const char *path)
+{
+    Bluez *bluez = link->bluez;
+
+    link_clear_timer(link);
+    link->device = g_strdup(path);
+    if (!link->discovering) {
+        connect_device(link);
+        return;
+    }
+    link->discovering = FALSE;
+    bluez_call(bluez, bluez->adapter, ADAPTER_IFACE, "StopDiscovery", NULL, NULL, BLUEZ_CALL_MS,
+               link->cancellable, on_discovery_stopped, link);
+}
+
+static gboolean on_discovery_timeout(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->timer = 0;
+    link_finish(link, LINK_FAULT_NOT_FOUND, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_discovery_started(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    g_autofree char *detail = NULL;
+    BluezLink *link = user;
+    BluezError class;
+
+    if (reply)
+        return;
+    class = bluez_error_class(error);
+    if (class == BLUEZ_ERROR_CANCELLED || class == BLUEZ_ERROR_IN_PROGRESS)
+        return;
+    link->discovering = FALSE;
+    if (link->device) /* found meanwhile */
+        return;
+    detail = g_strdup_printf("discovery could not be started: %s", bluez_error_text(error));
+    link_finish(link, LINK_FAULT_NOT_FOUND, detail);
+}
+
+static void start_discovery(BluezLink *link)
+{
+    Bluez *bluez = link->bluez;
+    gboolean hurried = radio_is_contended(&bluez->radio);
+    GVariantBuilder filter;
+
+    g_variant_builder_init(&filter, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&filter, "{sv}", "Transport", g_variant_new_string("le"));
+    bluez_call(bluez, bluez->adapter, ADAPTER_IFACE, "SetDiscoveryFilter",
+               g_variant_new("(a{sv})", &filter), NULL, -1, NULL, NULL, NULL);
+
+    link->discovering = TRUE;
+    link_set_timer(link, hurried ? HURRIED_MS : DISCOVERY_MS, on_discovery_timeout);
+    bluez_call(bluez, bluez->adapter, ADAPTER_IFACE, "StartDiscovery", NULL, NULL, BLUEZ_CALL_MS,
+               link->cancellable, on_discovery_started, link);
+}
+
+static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) objects = link_finish_call(source, result, &error);
+    g_auto(DeviceInfo) device = {0};
+    BluezLink *link = user;
+
+    if (!objects) {
+        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
+            link_finish(link, LINK_FAULT_BLUEZ, "bluetoothd does not answer");
+        return;
+    }
+    if (link->device)
+        return; /* a signal was faster */
+    if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {
+        start_discovery(link);
+    } else if (device.connected) {
+        /* BlueZ keeps a link whose client has died. Nobody knows what state it is in. */
+        log_debug("%s: is connected already, taking that link down first", link->address);
+        link->device = g_strdup(device.path);
+        link->engaged = TRUE;
+        link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_stale_disconnected);
+    } else {
+        found(link, device.path);
+    }
+}
+
+void link_find(BluezLink *link)
+{
+    link_set_stage(link, LINK_FINDING);
+    bluez_call(link->bluez, "/", MANAGER_IFACE, "GetManagedObjects", NULL, OBJECTS_TYPE,
+               BLUEZ_CALL_MS, link->cancellable, on_objects, link);
+}
+
+void link_hurry(BluezLink *link)
+{
+    gint64 spent_ms = (g_get_monotonic_time() - link->stage_since) / 1000;
+    guint left_ms = (guint)CLAMP(HURRIED_MS - spent_ms, 0, HURRIED_MS);
+
+    if (link->timer && link->stage == LINK_CONNECTING)
+        link_set_timer(link, left_ms, on_connect_timeout);
+    else if (link->timer && link->stage == LINK_FINDING && !link->device)
+        link_set_timer(link, left_ms, on_discovery_timeout);
+}
+
+void link_object_added(BluezLink *link, const char *path, GVariant *interfaces)
+{
+    if (link->stage == LINK_FINDING && !link->device &&
+        objects_is_device(interfaces, link->bluez->adapter, link->address))
+        found(link, path);
+}

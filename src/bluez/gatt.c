@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connected device: its services, its notifications, writing to it.
+ */
+#include "link-private.h"
+
+#include "log.h"
+
+enum {
+    RESOLVE_MS = 15000,
+    /* ServicesResolved can be told before the objects are there (bluez issue 1489). */
+    OBJECTS_RETRY_MS = 200,
+    OBJECTS_TRIES = 10,
+    NOTIFY_MS = 10000,
+    WRITE_MS = 5000,
+    UNANSWERED_BEFORE_FLIP = 2,
+};
+
+static void find_services(BluezLink *link);
+
+/* ---- up -------------------------------------------------------------------------------------- */
+
+static void on_value(GDBusConnection *bus, const char *sender, const char *path, const char *iface,
+                     const char *signal, GVariant *parameters, gpointer user)
+{
+    BluezLink *link = user;
+    g_autoptr(GVariant) properties = NULL;
+    g_autoptr(GVariant) value = NULL;
+    const guint8 *data;
+    gsize size;
+
+    (void)bus, (void)sender, (void)path, (void)iface, (void)signal;
+    if (link->stage != LINK_UP || !g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
+        return;
+    properties = g_variant_get_child_value(parameters, 1);
+    value = g_variant_lookup_value(properties, "Value", G_VARIANT_TYPE_BYTESTRING);
+    if (!value)
+        return;
+    data = g_variant_get_fixed_array(value, &size, 1);
+    link->unanswered = 0;
+    if (size > 0)
+        link->events->chunk(link->user, data, size);
+}
+
+/* Modules differ in which of the two ways of writing they really listen to. */
+static void flip_write_type(BluezLink *link)
+{
+    if (link->flipped || !link->gatt.can_command || !link->gatt.can_request)
+        return;
+    link->flipped = TRUE;
+    link->use_request = !link->use_request;
+    log_debug("%s: now writing with%s response", link->address, link->use_request ? "" : "out");
+}
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    BluezLink *link = user;
+
+    if (reply)
+        return;
+    switch (bluez_error_class(error)) {
+    case BLUEZ_ERROR_CANCELLED:
+        return;
+    case BLUEZ_ERROR_UNKNOWN:
+    case BLUEZ_ERROR_NOT_CONNECTED:
+        link_finish(link, LINK_FAULT_LOST, bluez_error_text(error));
+        return;
+    case BLUEZ_ERROR_IN_PROGRESS:
+    case BLUEZ_ERROR_TIMEOUT:
+        /* The question will be found to be unanswered, and repeated. */
+        log_debug("%s: WriteValue: %s", link->address, bluez_error_text(error));
+        return;
+    case BLUEZ_ERROR_UNSUPPORTED:
+        if (!link->flipped && link->gatt.can_command && link->gatt.can_request) {
+            flip_write_type(link);
+            return;
+        }
+        break;
+    case BLUEZ_ERROR_CONNECTED:
+    case BLUEZ_ERROR_OTHER:
+        break;
+    }
+
+    g_autofree char *detail = g_strdup_printf("writing failed: %s", bluez_error_text(error));
+
+    link_finish(link, LINK_FAULT_WRITE, detail);
+}
+
+void link_write(void *user, const uint8_t *data, size_t size)
+{
+    BluezLink *link = user;
+    GVariantBuilder options;
+
+    if (link->stage != LINK_UP)
+        return;
+    if (link->unanswered++ >= UNANSWERED_BEFORE_FLIP)
+        flip_write_type(link);
+    g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&options, "{sv}", "type",
+                          g_variant_new_string(link->use_request ? "request" : "command"));
+    bluez_call(link->bluez, link->gatt.write_path, CHAR_IFACE, "WriteValue",
+               g_variant_new("(@aya{sv})",
+                             g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1),
+                             &options),
+               NULL, WRITE_MS, link->cancellable, on_written, link);
+}
+
+/* ---- subscribing ----------------------------------------------------------------------------- */
+
+static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    BluezLink *link = user;
+
+    if (!reply) {
+        BluezError class = bluez_error_class(error);
+
+        if (class == BLUEZ_ERROR_CANCELLED)
+            return;
+
+        g_autofree char *detail =
+            g_strdup_printf("notifications could not be switched on: %s", bluez_error_text(error));
+
+        link_finish(link,
+                    class == BLUEZ_ERROR_NOT_CONNECTED ? LINK_FAULT_LOST : LINK_FAULT_SUBSCRIBE,
+                    detail);
+        return;
+    }
+    link_clear_timer(link);
+    link->unanswered = 0;
+    link_set_stage(link, LINK_UP);
+    link->events->up(link->user);
+}
+
+static void subscribe(BluezLink *link)
+{
+    link_set_stage(link, LINK_SUBSCRIBING);
+    link_clear_timer(link); /* the calls are bounded themselves */
+    link->flipped = FALSE;
+    link->use_request = !link->gatt.can_command;
+    /* First the signal, then what makes it come: the other way round the first bytes get lost. */
+    link->value_subscription =
+        bluez_watch_properties(link->bluez, link->gatt.notify_path, CHAR_IFACE, on_value, link);
+    /* Left over from before the link: StartNotify would then succeed and do nothing. The two
+     * calls arrive in this order. */
+    if (link->gatt.notifying)
+        link_call_and_forget(link, link->gatt.notify_path, CHAR_IFACE, "StopNotify");
+    bluez_call(link->bluez, link->gatt.notify_path, CHAR_IFACE, "StartNotify", NULL, NULL,
+               NOTIFY_MS, link->cancellable, on_notifying, link);
+    radio_release(&link->bluez->radio, link);
+}
+
+/* ---- resolving ------------------------------------------------------------------------------- */
+
+static gboolean on_resolve_timeout(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->timer = 0;
+    link_finish(link, LINK_FAULT_RESOLVE, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_objects_retry(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->timer = 0;
+    find_services(link);
+    return G_SOURCE_REMOVE;
+}
+
+static void services_missing(BluezLink *link, GVariant *objects)
+{
+    g_autofree char *seen = objects_list_services(objects, link->device);
+    g_autofree char *detail = NULL;
+
+    if (++link->objects_tries < OBJECTS_TRIES) {
+        link_set_timer(link, OBJECTS_RETRY_MS, on_objects_retry);
+        return;
+    }
+    if (!*seen) {
+        link_finish(link, LINK_FAULT_RESOLVE, NULL);
+        return;
+    }
+    detail = g_strdup_printf("not a JBD board: services seen are %s", seen);
+    link_finish(link, LINK_FAULT_SERVICE, detail);
+}
+
+static void on_services(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) objects = link_finish_call(source, result, &error);
+    g_auto(DeviceInfo) device = {0};
+    BluezLink *link = user;
+
+    if (!objects) {
+        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
+            link_finish(link, LINK_FAULT_RESOLVE, bluez_error_text(error));
+        return;
+    }
+    if (link->stage != LINK_RESOLVING)
+        return;
+    if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {
+        link_finish(link, LINK_FAULT_LOST, "BlueZ has forgotten the device");
+        return;
+    }
+    if (!device.services_resolved) {
+        if (!link->timer) /* they were, and are no more */
+            link_set_timer(link, RESOLVE_MS, on_resolve_timeout);
+        return; /* a signal comes, or the timer */
+    }
+    gatt_info_clear(&link->gatt);
+    if (objects_find_gatt(objects, link->device, &link->gatt))
+        subscribe(link);
+    else
+        services_missing(link, objects);
+}
+
+static void find_services(BluezLink *link)
+{
+    bluez_call(link->bluez, "/", MANAGER_IFACE, "GetManagedObjects", NULL, OBJECTS_TYPE,
+               BLUEZ_CALL_MS, link->cancellable, on_services, link);
+}
+
+void link_resolve(BluezLink *link)
+{
+    link_set_stage(link, LINK_RESOLVING);
+    link->objects_tries = 0;
+    link_set_timer(link, RESOLVE_MS, on_resolve_timeout);
+    /* They may be resolved already, from the cache: then no signal comes. */
+    find_services(link);
+}
+
+void link_on_device_changed(GDBusConnection *bus, const char *sender, const char *path,
+                            const char *iface, const char *signal, GVariant *parameters,
+                            gpointer user)
+{
+    BluezLink *link = user;
+    g_autoptr(GVariant) properties = NULL;
+    gboolean connected = TRUE;
+    gboolean resolved = FALSE;
+    gboolean resolved_told;
+
+    (void)bus, (void)sender, (void)path, (void)iface, (void)signal;
+    /* Before Connect has succeeded these tell of earlier links. */
+    if (link->stage < LINK_RESOLVING || link->stage > LINK_UP ||
+        !g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
+        return;
+    properties = g_variant_get_child_value(parameters, 1);
+    g_variant_lookup(properties, "Connected", "b", &connected);
+    resolved_told = g_variant_lookup(properties, "ServicesResolved", "b", &resolved);
+    if (!connected) {
+        link->engaged = FALSE; /* nothing left to disconnect */
+        link_finish(link, LINK_FAULT_LOST, NULL);
+    } else if (resolved_told && !resolved && link->stage > LINK_RESOLVING) {
+        link_finish(link, LINK_FAULT_LOST, NULL);
+    } else if (resolved && link->stage == LINK_RESOLVING) {
+        find_services(link);
+    }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of a link share: link.c (its life, and the way out), connect.c (from an address
+ * to a connection), gatt.c (from a connection to bytes).
+ *
+ * Each D-Bus call carries the cancellable of its attempt. A callback whose call was cancelled must
+ * not touch the link: it may be on its next attempt, or freed.
+ */
+#ifndef BMS_BLUEZ_LINK_PRIVATE_H
+#define BMS_BLUEZ_LINK_PRIVATE_H
+
+#include "private.h"
+
+enum { LINK_DISCONNECT_MS = 5000 }; /* a live link takes BlueZ 2 s to take down */
+
+struct BluezLink {
+    Bluez *bluez;
+    char address[18];
+    const LinkEvents *events;
+    void *user;
+
+    LinkStage stage;
+    gint64 stage_since;
+    GCancellable *cancellable; /* of the attempt under way, or of its closing */
+    guint idle;                /* GLib source: begins or ends outside the caller's stack */
+    guint timer;               /* GLib source: bounds the stage */
+
+    char *device; /* object path, once found */
+    guint device_subscription;
+    gboolean held; /* until Bluez is settled */
+    gboolean discovering;
+    gboolean rediscovered; /* the device was unknown to Connect once in this attempt */
+    gboolean engaged;      /* Connect was called: there may be a link to take down */
+    guint objects_tries;
+
+    GattInfo gatt;
+    guint value_subscription;
+    gboolean use_request; /* write with response */
+    gboolean flipped;
+    guint unanswered; /* writes since the last notification */
+
+    LinkFault fault; /* with which the closing ends */
+    char *detail;
+};
+
+/* ---- link.c -------------------------------------------------------------------------------- */
+
+void link_set_stage(BluezLink *link, LinkStage stage);
+
+/** Bounds what is going on: @a function is called once, after @a ms, unless set anew. */
+void link_set_timer(BluezLink *link, guint ms, GSourceFunc function);
+void link_clear_timer(BluezLink *link);
+
+/** Calls a method of Device1, as part of the attempt. */
+void link_call_device(BluezLink *link, const char *method, int timeout_ms,
+                      GAsyncReadyCallback callback);
+
+/** A call whose outcome changes nothing. */
+void link_call_and_forget(BluezLink *link, const char *path, const char *iface, const char *method);
+
+GVariant *link_finish_call(GObject *source, GAsyncResult *result, GError **error);
+
+/**
+ * Ends the attempt or the session: the only way out of every stage. Undoes what was begun (scan,
+ * notify session, pending Connect or link), because a client's time-out cancels nothing in BlueZ;
+ * then tells down().
+ * @param detail in words, or NULL for link_fault_text()
+ */
+void link_finish(BluezLink *link, LinkFault fault, const char *detail);
+
+/* ---- connect.c ----------------------------------------------------------------------------- */
+
+/** Stages FINDING and CONNECTING; goes on with link_resolve(). */
+void link_find(BluezLink *link);
+
+/* ---- gatt.c -------------------------------------------------------------------------------- */
+
+/** Stages RESOLVING and SUBSCRIBING, up to UP. */
+void link_resolve(BluezLink *link);
+
+/** LinkOps.write */
+void link_write(void *link, const uint8_t *data, size_t size);
+
+/** PropertiesChanged of the device. */
+void link_on_device_changed(GDBusConnection *bus, const char *sender, const char *path,
+                            const char *iface, const char *signal, GVariant *parameters,
+                            gpointer user);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One device's link.
+ *
+ *   open()  WAITING     for the radio's turn
+ *           FINDING     among BlueZ's objects, else by a discovery that ends before Connect
+ *           CONNECTING  Connect, after a Disconnect if an earlier process left a link behind
+ *           RESOLVING   until ServicesResolved and both characteristics are there
+ *           SUBSCRIBING StartNotify
+ *           UP          writes and notifications
+ *           CLOSING     StopNotify, Disconnect; then down()
+ *
+ * Whatever goes wrong at whatever stage ends in link_finish().
+ */
+#include "link-private.h"
+
+#include "log.h"
+
+static gboolean on_open(gpointer user);
+
+/* ---- small things ---------------------------------------------------------------------------- */
+
+void link_set_stage(BluezLink *link, LinkStage stage)
+{
+    link->stage = stage;
+    link->stage_since = g_get_monotonic_time();
+    log_debug("%s: %s", link->address, link_stage_name(stage));
+    link->events->stage(link->user, stage);
+}
+
+void link_set_timer(BluezLink *link, guint ms, GSourceFunc function)
+{
+    link_clear_timer(link);
+    link->timer = g_timeout_add(ms, function, link);
+}
+
+void link_clear_timer(BluezLink *link)
+{
+    g_clear_handle_id(&link->timer, g_source_remove);
+}
+
+static void set_idle(BluezLink *link, GSourceFunc function)
+{
+    g_clear_handle_id(&link->idle, g_source_remove);
+    link->idle = g_idle_add(function, link);
+}
+
+void link_call_device(BluezLink *link, const char *method, int timeout_ms,
+                      GAsyncReadyCallback callback)
+{
+    bluez_call(link->bluez, link->device, DEVICE_IFACE, method, NULL, NULL, timeout_ms,
+               link->cancellable, callback, link);
+}
+
+void link_call_and_forget(BluezLink *link, const char *path, const char *iface, const char *method)
+{
+    bluez_call(link->bluez, path, iface, method, NULL, NULL, -1, NULL, NULL, NULL);
+}
+
+GVariant *link_finish_call(GObject *source, GAsyncResult *result, GError **error)
+{
+    return g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, error);
+}
+
+static void new_cancellable(BluezLink *link)
+{
+    if (link->cancellable)
+        g_cancellable_cancel(link->cancellable);
+    g_clear_object(&link->cancellable);
+    link->cancellable = g_cancellable_new();
+}
+
+/* ---- the way out ----------------------------------------------------------------------------- */
+
+static void come_down(BluezLink *link)
+{
+    LinkFault fault = link->fault;
+    g_autofree char *detail = g_steal_pointer(&link->detail);
+
+    link_clear_timer(link);
+    g_clear_handle_id(&link->idle, g_source_remove);
+    new_cancellable(link);
+    g_clear_pointer(&link->device, g_free);
+    radio_release(&link->bluez->radio, link);
+    link_set_stage(link, LINK_CLOSED);
+    link->events->down(link->user, fault, detail);
+}
+
+static gboolean on_come_down(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->idle = 0;
+    come_down(link);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_disconnected(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+
+    if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+        return;
+    come_down(user); /* whether it worked or not: nothing more can be done here */
+}
+
+void link_finish(BluezLink *link, LinkFault fault, const char *detail)
+{
+    Bluez *bluez = link->bluez;
+
+    if (link->stage == LINK_CLOSED || link->stage == LINK_CLOSING)
+        return;
+    if (fault != LINK_FAULT_NONE)
+        log_debug("%s: %s while %s%s%s", link->address, link_fault_name(fault),
+                  link_stage_name(link->stage), detail ? ": " : "", detail ? detail : "");
+    link->fault = fault;
+    g_free(link->detail);
+    link->detail = g_strdup(detail);
+    link_clear_timer(link);
+    g_clear_handle_id(&link->idle, g_source_remove);
+    new_cancellable(link);
+    link_set_stage(link, LINK_CLOSING);
+
+    bluez_unwatch(bluez, &link->device_subscription);
+    bluez_unwatch(bluez, &link->value_subscription);
+    if (bluez->fault == LINK_FAULT_NONE) {
+        if (link->discovering)
+            link_call_and_forget(link, bluez->adapter, ADAPTER_IFACE, "StopDiscovery");
+        /* Notify sessions outlive the link, and would make the next StartNotify succeed without
+         * doing anything. */
+        if (link->gatt.notify_path)
+            link_call_and_forget(link, link->gatt.notify_path, CHAR_IFACE, "StopNotify");
+    }
+    link->held = FALSE;
+    link->discovering = FALSE;
+    gatt_info_clear(&link->gatt);
+
+    if (link->engaged && bluez->fault == LINK_FAULT_NONE)
+        link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_disconnected);
+    else
+        set_idle(link, on_come_down);
+    link->engaged = FALSE;
+}
+
+/* ---- what comes from bus.c ------------------------------------------------------------------- */
+
+void link_environment_changed(BluezLink *link, LinkFault fault)
+{
+    if (fault == LINK_FAULT_NONE) {
+        if (link->held)
+            set_idle(link, on_open);
+        else
+            link->events->kick(link->user);
+        link->held = FALSE;
+    } else if (link->stage == LINK_CLOSING) {
+        /* Nobody is left to answer the Disconnect; the time-out need not be waited for. */
+        new_cancellable(link);
+        set_idle(link, on_come_down);
+    } else {
+        link_finish(link, fault, NULL);
+    }
+}
+
+void link_object_removed(BluezLink *link, const char *path)
+{
+    if (link->stage < LINK_RESOLVING || link->stage > LINK_UP)
+        return;
+    if (g_strcmp0(path, link->device) == 0) {
+        link->engaged = FALSE;
+        link_finish(link, LINK_FAULT_LOST, "BlueZ has removed the device");
+    } else if (g_strcmp0(path, link->gatt.notify_path) == 0 ||
+               g_strcmp0(path, link->gatt.write_path) == 0) {
+        link_finish(link, LINK_FAULT_LOST, "its services have vanished");
+    }
+}
+
+void link_granted(BluezLink *link)
+{
+    link_find(link);
+}
+
+/* ---- public ---------------------------------------------------------------------------------- */
+
+static gboolean on_open(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->idle = 0;
+    if (!link->bluez->settled)
+        link->held = TRUE;
+    else if (link->bluez->fault != LINK_FAULT_NONE)
+        link_finish(link, link->bluez->fault, NULL);
+    else
+        radio_ask(&link->bluez->radio, link);
+    return G_SOURCE_REMOVE;
+}
+
+static void link_open(void *user)
+{
+    BluezLink *link = user;
+
+    g_return_if_fail(link->stage == LINK_CLOSED);
+    new_cancellable(link);
+    link->rediscovered = FALSE;
+    link->engaged = FALSE;
+    link_set_stage(link, LINK_WAITING);
+    set_idle(link, on_open);
+}
+
+static void link_close(void *user)
+{
+    link_finish(user, LINK_FAULT_NONE, NULL);
+}
+
+const LinkOps bluez_link_ops = {.open = link_open, .write = link_write, .close = link_close};
+
+BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *events, void *user)
+{
+    BluezLink *link = g_new0(BluezLink, 1);
+
+    link->bluez = bluez;
+    g_strlcpy(link->address, address, sizeof link->address);
+    link->events = events;
+    link->user = user;
+    g_ptr_array_add(bluez->links, link);
+    return link;
+}
+
+void bluez_link_free(BluezLink *link)
+{
+    if (link->cancellable)
+        g_cancellable_cancel(link->cancellable);
+    g_clear_object(&link->cancellable);
+    link_clear_timer(link);
+    g_clear_handle_id(&link->idle, g_source_remove);
+    bluez_unwatch(link->bluez, &link->device_subscription);
+    bluez_unwatch(link->bluez, &link->value_subscription);
+    g_ptr_array_remove(link->bluez->links, link);
+    radio_release(&link->bluez->radio, link);
+    gatt_info_clear(&link->gatt);
+    g_free(link->device);
+    g_free(link->detail);
+    g_free(link);
+}

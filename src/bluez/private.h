@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the bluez part share.
+ *
+ *   bus.c     the system bus, the owner of org.bluez, the adapter; tells links when that changes
+ *   radio.c   whose turn it is: one link at a time may scan or connect
+ *   objects.c reads BlueZ's object tree
+ *   errors.c  tells BlueZ's errors apart
+ *   link.c    one device, with connect.c and gatt.c; they share link-private.h
+ */
+#ifndef BMS_BLUEZ_PRIVATE_H
+#define BMS_BLUEZ_PRIVATE_H
+
+#include "bluez.h"
+
+#include <gio/gio.h>
+
+#define BLUEZ_NAME    "org.bluez"
+#define ADAPTER_IFACE "org.bluez.Adapter1"
+#define DEVICE_IFACE  "org.bluez.Device1"
+#define CHAR_IFACE    "org.bluez.GattCharacteristic1"
+#define SERVICE_IFACE "org.bluez.GattService1"
+#define MANAGER_IFACE "org.freedesktop.DBus.ObjectManager"
+#define PROPS_IFACE   "org.freedesktop.DBus.Properties"
+
+/** Bounds a call that bluetoothd answers at once, if it is well. */
+enum { BLUEZ_CALL_MS = 10000 };
+
+/** Reply of GetManagedObjects. */
+#define OBJECTS_TYPE G_VARIANT_TYPE("(a{oa{sa{sv}}})")
+
+/* ---- radio.c ------------------------------------------------------------------------------- */
+
+/**
+ * The turn at the radio. While a scan or another connection attempt is under way, connecting
+ * fails on many controllers, and two attempts at once can wedge the kernel's side of it for good
+ * (seen on the bcm43438 of the Raspberry Pi). So links queue up for it.
+ */
+typedef struct {
+    BluezLink *holder;
+    GQueue waiting; /* of BluezLink, not owned */
+} Radio;
+
+/** Asks for the turn; link_granted() is called now or later. */
+void radio_ask(Radio *radio, BluezLink *link);
+
+/** Gives the turn, or the place in the queue, back. Harmless if the link has neither. */
+void radio_release(Radio *radio, BluezLink *link);
+
+/** Whether anybody waits for the holder to be done. */
+gboolean radio_is_contended(const Radio *radio);
+
+/* ---- bus.c --------------------------------------------------------------------------------- */
+
+struct Bluez {
+    char *wanted_adapter; /* "hciN", an address, or NULL for any */
+    GCancellable *cancellable;
+
+    GDBusConnection *bus; /* NULL while there is none */
+    gulong closed_handler;
+    guint retry; /* GLib source that tries the bus again */
+    guint retry_seconds;
+    guint name_watch;
+
+    char *owner; /* unique name of bluetoothd, NULL while it is not there */
+    GCancellable *owner_cancellable;
+    guint added_subscription;
+    guint removed_subscription;
+    gboolean objects_known; /* the object tree has been read since the owner appeared */
+
+    char *adapter; /* object path, NULL while there is none */
+    gboolean powered;
+    guint adapter_subscription;
+
+    gboolean settled; /* it is known for the first time what is there and what is not */
+    LinkFault fault;  /* what stands in the way of every link, as told to them */
+    GPtrArray *links; /* of BluezLink, not owned */
+    Radio radio;
+
+    void (*bus_changed)(void *user);
+    void *bus_changed_user;
+};
+
+/** Calls a method of bluetoothd without ever starting it. */
+void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *method,
+                GVariant *parameters, const GVariantType *reply, int timeout_ms,
+                GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
+
+/** Subscribes to PropertiesChanged of @a iface at @a path; 0 where there is no owner. */
+guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,
+                             GDBusSignalCallback callback, gpointer user);
+void bluez_unwatch(Bluez *bluez, guint *subscription);
+
+/* ---- objects.c ----------------------------------------------------------------------------- */
+
+/** Properties (a{sv}) of @a iface in an object's interfaces (a{sa{sv}}), or NULL. */
+GVariant *objects_interface(GVariant *interfaces, const char *iface);
+
+/**
+ * The adapter that @a wanted names, or the first powered one, or the first one.
+ * @return whether there is one; @a path is to be freed
+ */
+gboolean objects_find_adapter(GVariant *objects, const char *wanted, char **path,
+                              gboolean *powered);
+
+/** What is known of a device. */
+typedef struct {
+    char *path;
+    gboolean connected;
+    gboolean services_resolved;
+} DeviceInfo;
+
+/** Whether an object's interfaces hold the device with @a address on @a adapter. */
+gboolean objects_is_device(GVariant *interfaces, const char *adapter, const char *address);
+
+gboolean objects_find_device(GVariant *objects, const char *adapter, const char *address,
+                             DeviceInfo *info);
+void device_info_clear(DeviceInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DeviceInfo, device_info_clear)
+
+/** The characteristics that a JBD module is talked to through. */
+typedef struct {
+    char *notify_path;
+    char *write_path;
+    gboolean can_command; /* write-without-response */
+    gboolean can_request; /* write */
+    gboolean notifying;
+} GattInfo;
+
+/**
+ * Looks below @a device for service FF00 with FF01 and FF02, or FFF0 with FFF1 and FFF2.
+ * @return whether both characteristics are there and have the flags they need
+ */
+gboolean objects_find_gatt(GVariant *objects, const char *device, GattInfo *info);
+void gatt_info_clear(GattInfo *info);
+
+/** The services below @a device as "1800 180a ff00", for messages; at most a few of them. */
+char *objects_list_services(GVariant *objects, const char *device);
+
+/* ---- errors.c ------------------------------------------------------------------------------ */
+
+/** What an error of BlueZ means for what to do next. */
+typedef enum {
+    BLUEZ_ERROR_CANCELLED,     /* by ourselves: the callback's data may be gone */
+    BLUEZ_ERROR_TIMEOUT,       /* no answer in the time we gave it */
+    BLUEZ_ERROR_UNKNOWN,       /* no such object: the device has been forgotten */
+    BLUEZ_ERROR_IN_PROGRESS,   /* the same thing is already being done */
+    BLUEZ_ERROR_NOT_CONNECTED, /* there is no link */
+    BLUEZ_ERROR_CONNECTED,     /* there is a link already */
+    BLUEZ_ERROR_UNSUPPORTED,   /* will not be done in this way */
+    BLUEZ_ERROR_OTHER,
+} BluezError;
+
+BluezError bluez_error_class(const GError *error);
+
+/** The error in words, without GDBus' prefix; valid while @a error is. */
+const char *bluez_error_text(GError *error);
+
+/* ---- link.c, connect.c: called by bus.c and radio.c
+ * --------------------------------------------------- */
+
+/** It is the link's turn at the radio. */
+void link_granted(BluezLink *link);
+/** Somebody else waits for the radio that this link holds. */
+void link_hurry(BluezLink *link);
+/** Bluez.fault has changed. */
+void link_environment_changed(BluezLink *link, LinkFault fault);
+/** Objects came and went anywhere in BlueZ's tree. */
+void link_object_added(BluezLink *link, const char *path, GVariant *interfaces);
+void link_object_removed(BluezLink *link, const char *path);
+
+#endif
