@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The running program: batteries, radio, web server and service manager put together. */
+#ifndef BMS_APP_H
+#define BMS_APP_H
+
+#include "options.h"
+
+/** Runs until a signal ends it, or with --once until the readings are there. @return exit status */
+int app_run(const Options *options);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* bms-exporter: reads JBD batteries over Bluetooth LE, serves Prometheus metrics. */
+#include "app.h"
+#include "log.h"
+#include "options.h"
+#include "system.h"
+
+#include <locale.h>
+#include <stdlib.h>
+
+enum { EXIT_WRONG_USAGE = 2 };
+
+int main(int argc, char **argv)
+{
+    Options options;
+    int status = EXIT_SUCCESS;
+
+    setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
+    switch (options_parse(&options, argc, argv)) {
+    case OPTIONS_RUN:
+        log_init(options.log_level, system_stderr_is_journal());
+        status = app_run(&options);
+        break;
+    case OPTIONS_DONE:
+        break;
+    case OPTIONS_WRONG:
+        status = EXIT_WRONG_USAGE;
+        break;
+    }
+    options_clear(&options);
+    return status;
+}

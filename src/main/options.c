@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line, in the manner of Prometheus' exporters. */
+#include "options.h"
+
+#include "battery.h"
+#include "bluez.h"
+#include "version.h"
+#include "web.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_LISTEN    ":8000" /* the port of the script that this program replaces */
+#define DEFAULT_PATH      "/metrics"
+#define DEFAULT_INTERVAL  "10"
+#define DEFAULT_RENEW     "600"
+#define DEFAULT_LOG_LEVEL "info"
+
+enum { MAX_BATTERIES = 128 };
+
+static const gint64 min_interval_us = 500000; /* 03 and 04 take a board about 0.3 s */
+static const gint64 max_interval_us = 3600 * (gint64)G_USEC_PER_SEC;
+static const gint64 min_renew_us = 1 * G_USEC_PER_SEC;
+static const gint64 max_renew_us = 7 * 86400 * (gint64)G_USEC_PER_SEC;
+
+static void wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void wrong(GError **error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_propagate_error(
+        error, g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, arguments));
+    va_end(arguments);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* "10", "1.5", "500ms", "10s", "10m", "1h" */
+static gboolean parse_duration(const char *option, const char *text, gint64 *us, GError **error)
+{
+    static const struct {
+        const char *unit;
+        double us;
+    } units[] = {{"", 1e6}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
+    char *end;
+    double value = g_ascii_isdigit(*text) ? g_ascii_strtod(text, &end) : -1;
+
+    for (gsize i = 0; value >= 0 && i < G_N_ELEMENTS(units); i++) {
+        if (strcmp(end, units[i].unit) == 0 && value * units[i].us < 1e15) {
+            *us = (gint64)(value * units[i].us + 0.5);
+            return TRUE;
+        }
+    }
+    wrong(error, "%s: \"%s\" is not a time; say for example 10, 10s, 500ms, 10m or 1h", option,
+          text);
+    return FALSE;
+}
+
+static gboolean check_range(const char *option, const char *text, gint64 us, gint64 min, gint64 max,
+                            GError **error)
+{
+    if (us >= min && us <= max)
+        return TRUE;
+    wrong(error, "%s: %s is out of range (%g s to %g s)", option, text, (double)min / 1e6,
+          (double)max / 1e6);
+    return FALSE;
+}
+
+static gboolean check_path(const char *path, GError **error)
+{
+    if (path[0] != '/' || path[1] == '\0' || strpbrk(path, "?# \t\r\n\"<>\\%") ||
+        !g_str_is_ascii(path) || strlen(path) > 255) {
+        wrong(error, "--web.telemetry-path: \"%s\" is not a path; say for example /metrics", path);
+        return FALSE;
+    }
+    if (g_str_has_prefix(path, "/-/")) {
+        wrong(error, "--web.telemetry-path: paths below /-/ are taken, say for example /metrics");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean check_adapter(char **adapter, GError **error)
+{
+    char address[18];
+    const char *digits = *adapter + 3;
+
+    if (bluez_parse_address(*adapter, address)) {
+        g_free(*adapter);
+        *adapter = g_strdup(address);
+        return TRUE;
+    }
+    if (g_str_has_prefix(*adapter, "hci") && *digits && strlen(digits) <= 4 &&
+        strspn(digits, "0123456789") == strlen(digits))
+        return TRUE;
+    wrong(error, "--adapter: \"%s\" is neither like hci0 nor an adapter's address", *adapter);
+    return FALSE;
+}
+
+/* ---- batteries ------------------------------------------------------------------------------- */
+
+static void battery_spec_free(gpointer data)
+{
+    BatterySpec *spec = data;
+
+    g_free(spec->name);
+    g_free(spec);
+}
+
+static gboolean check_name(const char *argument, const char *name, GError **error)
+{
+    if (*name == '\0' || strlen(name) >= BATTERY_NAME_SIZE || !g_utf8_validate(name, -1, NULL)) {
+        wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument, BATTERY_NAME_SIZE - 1);
+        return FALSE;
+    }
+    for (const char *c = name; *c; c++) {
+        if (g_ascii_iscntrl(*c) || strchr("\"'\\", *c)) {
+            wrong(error, "%s: a name may not contain quotes, backslashes or control characters",
+                  argument);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean add_battery(GPtrArray *batteries, const char *argument, GError **error)
+{
+    const char *equals = strchr(argument, '=');
+    const char *name = equals ? equals + 1 : NULL;
+    g_autofree char *text = equals ? g_strndup(argument, (gsize)(equals - argument)) : NULL;
+    char address[18];
+
+    if (!bluez_parse_address(text ? text : argument, address)) {
+        wrong(error, "\"%s\" is not a Bluetooth address; say for example A4:C1:38:01:02:03",
+              text ? text : argument);
+        return FALSE;
+    }
+    if (name && !check_name(argument, name, error))
+        return FALSE;
+    for (guint i = 0; i < batteries->len; i++) {
+        const BatterySpec *other = batteries->pdata[i];
+
+        if (strcmp(other->address, address) == 0) {
+            wrong(error, "%s is given twice", address);
+            return FALSE;
+        }
+        if (strcmp(other->name ? other->name : other->address, name ? name : address) == 0) {
+            wrong(error, "the name \"%s\" is given to two batteries", name ? name : address);
+            return FALSE;
+        }
+    }
+    if (batteries->len >= MAX_BATTERIES) {
+        wrong(error, "more than %d batteries; run several exporters", MAX_BATTERIES);
+        return FALSE;
+    }
+
+    BatterySpec *spec = g_new0(BatterySpec, 1);
+
+    g_strlcpy(spec->address, address, sizeof spec->address);
+    spec->name = g_strdup(name);
+    g_ptr_array_add(batteries, spec);
+    return TRUE;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* What GOption puts the words into, before anything is checked. */
+typedef struct {
+    char *interval;
+    char *renew;
+    char *log_level;
+    char **addresses;
+    gboolean no_legacy;
+    gboolean version;
+} Words;
+
+static gboolean check(Options *options, Words *words, GError **error)
+{
+    const char *interval = words->interval ? words->interval : DEFAULT_INTERVAL;
+    const char *renew = words->renew ? words->renew : DEFAULT_RENEW;
+    const char *level = words->log_level ? words->log_level : DEFAULT_LOG_LEVEL;
+
+    if (!words->addresses || !words->addresses[0]) {
+        wrong(error, "no battery given; say its Bluetooth address, for example "
+                     "bms-exporter A4:C1:38:01:02:03");
+        return FALSE;
+    }
+    for (char **address = words->addresses; *address; address++)
+        if (!add_battery(options->batteries, *address, error))
+            return FALSE;
+    if (!parse_duration("--poll.interval", interval, &options->interval_us, error) ||
+        !check_range("--poll.interval", interval, options->interval_us, min_interval_us,
+                     max_interval_us, error) ||
+        !parse_duration("--session.renew", renew, &options->renew_us, error))
+        return FALSE;
+    if (options->renew_us != 0 && !check_range("--session.renew", renew, options->renew_us,
+                                               min_renew_us, max_renew_us, error))
+        return FALSE;
+    if (!log_level_parse(level, &options->log_level)) {
+        wrong(error, "--log.level: \"%s\" is none of debug, info, warn, error", level);
+        return FALSE;
+    }
+    if (!options->listen)
+        options->listen = g_strsplit(DEFAULT_LISTEN, " ", -1);
+    for (char **listen = options->listen; *listen; listen++) {
+        if (!web_check_address(*listen, error)) {
+            g_prefix_error(error, "--web.listen-address: ");
+            return FALSE;
+        }
+    }
+    if (!options->telemetry_path)
+        options->telemetry_path = g_strdup(DEFAULT_PATH);
+    if (!check_path(options->telemetry_path, error))
+        return FALSE;
+    return !options->adapter || check_adapter(&options->adapter, error);
+}
+
+static gboolean parse_words(Options *options, Words *words, int argc, char **argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"web.listen-address", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
+         "Where to serve, may be repeated (default " DEFAULT_LISTEN ", every address)",
+         "[HOST]:PORT"},
+        {"web.telemetry-path", 0, 0, G_OPTION_ARG_STRING, &options->telemetry_path,
+         "Path of the metrics (default " DEFAULT_PATH ")", "PATH"},
+        {"adapter", 0, 0, G_OPTION_ARG_STRING, &options->adapter,
+         "Bluetooth adapter (default: the first that is on)", "hciN|ADDRESS"},
+        {"poll.interval", 0, 0, G_OPTION_ARG_STRING, &words->interval,
+         "Time between two polls (default " DEFAULT_INTERVAL " s)", "TIME"},
+        {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
+         "Age at which the connection is renewed, 0 for never (default " DEFAULT_RENEW " s)",
+         "TIME"},
+        {"metrics.no-legacy", 0, 0, G_OPTION_ARG_NONE, &words->no_legacy,
+         "Leave out the metric names of bms-shed", NULL},
+        {"log.level", 0, 0, G_OPTION_ARG_STRING, &words->log_level,
+         "debug, info, warn or error (default " DEFAULT_LOG_LEVEL ")", "LEVEL"},
+        {"once", 0, 0, G_OPTION_ARG_NONE, &options->once,
+         "Poll once, print the metrics and exit (0, or 1 with the reason)", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &words->version, "Print the version and exit", NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words->addresses, NULL, NULL},
+        {0},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("ADDRESS[=NAME]…");
+
+    g_option_context_set_summary(
+        context,
+        "Reads JBD battery management systems over Bluetooth LE and serves their readings\n"
+        "as Prometheus metrics.");
+    g_option_context_set_description(
+        context, "TIME is in seconds, or with a unit: 500ms, 10s, 10m, 1h.\n"
+                 "Two batteries: bms-exporter A4:C1:38:01:02:03=house A4:C1:38:01:02:04=starter");
+    g_option_context_add_main_entries(context, entries, NULL);
+    return g_option_context_parse(context, &argc, &argv, error);
+}
+
+static void words_clear(Words *words)
+{
+    g_free(words->interval);
+    g_free(words->renew);
+    g_free(words->log_level);
+    g_strfreev(words->addresses);
+}
+
+OptionsOutcome options_parse(Options *options, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    OptionsOutcome outcome = OPTIONS_RUN;
+    Words words = {0};
+
+    memset(options, 0, sizeof *options);
+    options->batteries = g_ptr_array_new_with_free_func(battery_spec_free);
+    if (!parse_words(options, &words, argc, argv, &error)) {
+        outcome = OPTIONS_WRONG;
+    } else if (words.version) {
+        printf("bms-exporter %s (%s)\n", bms_version, bms_revision);
+        outcome = OPTIONS_DONE;
+    } else if (!check(options, &words, &error)) {
+        outcome = OPTIONS_WRONG;
+    }
+    if (outcome == OPTIONS_WRONG) {
+        /* One line, whatever was typed. */
+        for (char *c = error->message; *c; c++)
+            *c = g_ascii_iscntrl(*c) ? '?' : *c;
+        fprintf(stderr, "bms-exporter: %s (see --help)\n", error->message);
+    }
+    options->legacy = !words.no_legacy;
+    words_clear(&words);
+    return outcome;
+}
+
+void options_clear(Options *options)
+{
+    g_clear_pointer(&options->batteries, g_ptr_array_unref);
+    g_clear_pointer(&options->listen, g_strfreev);
+    g_clear_pointer(&options->telemetry_path, g_free);
+    g_clear_pointer(&options->adapter, g_free);
+}

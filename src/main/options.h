@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: what can be said on it, and whether it makes sense. */
+#ifndef BMS_OPTIONS_H
+#define BMS_OPTIONS_H
+
+#include "log.h"
+
+#include <glib.h>
+
+/** A battery as given: ADDRESS[=NAME]. */
+typedef struct {
+    char address[18]; /**< upper case */
+    char *name;       /**< NULL for the address */
+} BatterySpec;
+
+typedef struct {
+    GPtrArray *batteries; /**< of BatterySpec, at least one */
+    char **listen;        /**< at least one, each checked */
+    char *telemetry_path;
+    char *adapter; /**< "hciN", an address in upper case, or NULL */
+    gint64 interval_us;
+    gint64 renew_us; /**< 0 for never */
+    LogLevel log_level;
+    gboolean legacy;
+    gboolean once;
+} Options;
+
+/** What is to be done next. */
+typedef enum { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG } OptionsOutcome;
+
+/**
+ * Parses the command line. --help and --version print and give OPTIONS_DONE. For OPTIONS_WRONG one
+ * line on stderr has told what is wrong and what would be right.
+ */
+OptionsOutcome options_parse(Options *options, int argc, char **argv);
+
+void options_clear(Options *options);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Battery, poller and link of one board, and the timer that the poller wishes for. */
+#include "unit.h"
+
+#include "log.h"
+#include "outage.h"
+
+struct Unit {
+    Battery battery;
+    Poller *poller;
+    BluezLink *link;
+    GSource *timer;
+    Outage outage;
+    gboolean greeted; /* the first readings have been told of */
+    UnitChanged changed;
+    void *user;
+};
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static gboolean timer_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    g_source_set_ready_time(source, -1); /* until the poller wishes again */
+    return callback(user);
+}
+
+static gboolean on_timer(gpointer user)
+{
+    Unit *unit = user;
+
+    poller_wake(unit->poller);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs timer_funcs = {.dispatch = timer_dispatch};
+
+static int64_t host_now(void *host)
+{
+    (void)host;
+    return g_get_monotonic_time();
+}
+
+static double host_unix_time(void *host)
+{
+    (void)host;
+    return (double)g_get_real_time() / 1e6;
+}
+
+static void host_wake_at(void *host, int64_t when_us)
+{
+    Unit *unit = host;
+
+    g_source_set_ready_time(unit->timer, when_us == INT64_MAX ? -1 : when_us);
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+static void tell_fault(Unit *unit)
+{
+    const Battery *battery = &unit->battery;
+
+    switch (outage_on_fault(&unit->outage, battery->fault, g_get_monotonic_time(),
+                            battery->interval_us)) {
+    case OUTAGE_BEGAN:
+    case OUTAGE_CHANGED:
+        log_warn("%s: %s", battery->name, battery->detail);
+        break;
+    case OUTAGE_UNSTABLE:
+        log_warn("%s: again: %s; the next line comes when it has been good for %d polls",
+                 battery->name, battery->detail, OUTAGE_SETTLED_POLLS);
+        break;
+    case OUTAGE_NOTHING:
+    case OUTAGE_ENDED:
+        log_debug("%s: %s", battery->name, battery->detail);
+        break;
+    }
+}
+
+static void tell_readings(Unit *unit)
+{
+    const Battery *battery = &unit->battery;
+    gint64 now = g_get_monotonic_time();
+    gboolean ended = outage_on_readings(&unit->outage, now) == OUTAGE_ENDED;
+
+    if (!unit->greeted) {
+        log_info("%s: first readings: %u cells, %.2f V, %.2f A, %u %%", battery->name,
+                 battery->cells.count, battery->basic.pack_mv / 1000.0,
+                 battery->basic.current_ma / 1000.0, battery->basic.soc_percent);
+        unit->greeted = TRUE;
+    } else if (ended) {
+        log_info("%s: readings are back after %.1f s (faults: %" G_GUINT64_FORMAT ")",
+                 battery->name, (double)(now - unit->outage.began_us) / 1e6, unit->outage.faults);
+    }
+}
+
+static void host_published(void *host)
+{
+    Unit *unit = host;
+
+    tell_readings(unit);
+    unit->changed(unit->user);
+}
+
+static void host_fault(void *host)
+{
+    tell_fault(host);
+}
+
+static void host_changed(void *host)
+{
+    Unit *unit = host;
+
+    unit->changed(unit->user);
+}
+
+static const PollerHost host_ops = {
+    .now = host_now,
+    .unix_time = host_unix_time,
+    .wake_at = host_wake_at,
+    .published = host_published,
+    .fault = host_fault,
+    .changed = host_changed,
+};
+
+/* ---- public ---------------------------------------------------------------------------------- */
+
+Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
+               UnitChanged changed, void *user)
+{
+    Unit *unit = g_new0(Unit, 1);
+
+    unit->changed = changed;
+    unit->user = user;
+    battery_init(&unit->battery, address, name, config->interval_us);
+    unit->timer = g_source_new(&timer_funcs, sizeof(GSource));
+    g_source_set_static_name(unit->timer, "poller");
+    g_source_set_callback(unit->timer, on_timer, unit, NULL);
+    g_source_attach(unit->timer, NULL);
+    unit->poller = poller_new(config, &unit->battery, &host_ops, unit);
+    unit->link = bluez_link_new(bluez, address, &poller_link_events, unit->poller);
+    poller_set_link(unit->poller, &bluez_link_ops, unit->link);
+    return unit;
+}
+
+void unit_free(Unit *unit)
+{
+    bluez_link_free(unit->link);
+    poller_free(unit->poller);
+    g_source_destroy(unit->timer);
+    g_source_unref(unit->timer);
+    g_free(unit);
+}
+
+void unit_start(Unit *unit)
+{
+    poller_start(unit->poller);
+}
+
+void unit_stop(Unit *unit)
+{
+    poller_stop(unit->poller);
+}
+
+gboolean unit_is_stopped(const Unit *unit)
+{
+    return poller_is_stopped(unit->poller);
+}
+
+gboolean unit_is_resting(const Unit *unit)
+{
+    return poller_is_resting(unit->poller);
+}
+
+gboolean unit_is_moving(const Unit *unit)
+{
+    return poller_is_moving(unit->poller);
+}
+
+const Battery *unit_battery(const Unit *unit)
+{
+    return &unit->battery;
+}

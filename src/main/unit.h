@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One battery at work: its state, its poller and its link, put together and hung into the main
+ * loop. It also tells the log what befalls them.
+ */
+#ifndef BMS_UNIT_H
+#define BMS_UNIT_H
+
+#include "battery.h"
+#include "bluez.h"
+#include "poller.h"
+
+#include <glib.h>
+
+typedef struct Unit Unit;
+
+/** Something about a unit has changed that others may want to show. */
+typedef void (*UnitChanged)(void *user);
+
+/** @param user goes to @a changed */
+Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
+               UnitChanged changed, void *user);
+void unit_free(Unit *unit);
+
+void unit_start(Unit *unit);
+void unit_stop(Unit *unit);
+gboolean unit_is_stopped(const Unit *unit);
+gboolean unit_is_resting(const Unit *unit);
+gboolean unit_is_moving(const Unit *unit);
+const Battery *unit_battery(const Unit *unit);
+
+#endif
