@@ -293,7 +293,7 @@ static void on_closed(GDBusConnection *bus, gboolean by_peer, GError *error, gpo
 static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
-    GDBusConnection *bus = g_dbus_connection_new_for_address_finish(result, &error);
+    g_autoptr(GDBusConnection) bus = g_dbus_connection_new_for_address_finish(result, &error);
     Bluez *bluez;
 
     (void)source;
@@ -310,7 +310,7 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
     if (bluez->retry_seconds != FIRST_RETRY_SECONDS)
         log_info("the D-Bus system bus is there");
     bluez->retry_seconds = FIRST_RETRY_SECONDS;
-    bluez->bus = bus;
+    bluez->bus = g_object_ref(bus);
     bluez->closed_handler = g_signal_connect(bus, "closed", G_CALLBACK(on_closed), bluez);
     /* The watch does not start bluetoothd: whoever stopped it may have wanted that. */
     bluez->name_watch =

@@ -120,15 +120,10 @@ static gboolean start_web(App *app)
 
 static void append_state(GString *text, const Battery *battery, gint64 now)
 {
-    gboolean fresh = battery_is_fresh(battery, now);
+    gboolean well = !*battery->detail && battery_is_fresh(battery, now);
 
-    g_string_append_printf(text, "%s%s: ", text->len ? "; " : "", battery->name);
-    if (battery->stage == LINK_UP || fresh)
-        g_string_append(text, battery->has_readings && !fresh ? "connected, no fresh readings"
-                              : fresh                         ? "reading"
-                                                              : "connected");
-    else
-        g_string_append(text, link_stage_name(battery->stage));
+    g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", battery->name,
+                           well ? "reading" : link_stage_name(battery->stage));
     if (*battery->detail)
         g_string_append_printf(text, " (%s)", battery->detail);
 }

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     Options options;
     int status = EXIT_SUCCESS;
 
-    setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
+    (void)setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
     switch (options_parse(&options, argc, argv)) {
     case OPTIONS_RUN:
         log_init(options.log_level, system_stderr_is_journal());

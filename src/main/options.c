@@ -7,7 +7,6 @@
 #include "version.h"
 #include "web.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_LISTEN    ":8000" /* the port of the script that this program replaces */
@@ -19,9 +18,9 @@
 enum { MAX_BATTERIES = 128 };
 
 static const gint64 min_interval_us = 500000; /* 03 and 04 take a board about 0.3 s */
-static const gint64 max_interval_us = 3600 * (gint64)G_USEC_PER_SEC;
-static const gint64 min_renew_us = 1 * G_USEC_PER_SEC;
-static const gint64 max_renew_us = 7 * 86400 * (gint64)G_USEC_PER_SEC;
+static const gint64 max_interval_us = G_TIME_SPAN_HOUR;
+static const gint64 min_renew_us = G_TIME_SPAN_SECOND;
+static const gint64 max_renew_us = 7 * G_TIME_SPAN_DAY;
 
 static void wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void wrong(GError **error, const char *format, ...)
@@ -43,11 +42,12 @@ static gboolean parse_duration(const char *option, const char *text, gint64 *us,
         const char *unit;
         double us;
     } units[] = {{"", 1e6}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
-    char *end;
-    double value = g_ascii_isdigit(*text) ? g_ascii_strtod(text, &end) : -1;
+    char *unit = NULL;
+    double value = g_ascii_strtod(text, &unit);
 
-    for (gsize i = 0; value >= 0 && i < G_N_ELEMENTS(units); i++) {
-        if (strcmp(end, units[i].unit) == 0 && value * units[i].us < 1e15) {
+    /* A digit first: neither signs nor blanks, "nan" or "inf". */
+    for (gsize i = 0; g_ascii_isdigit(*text) && i < G_N_ELEMENTS(units); i++) {
+        if (strcmp(unit, units[i].unit) == 0 && value * units[i].us < 1e15) {
             *us = (gint64)(value * units[i].us + 0.5);
             return TRUE;
         }
@@ -270,19 +270,18 @@ OptionsOutcome options_parse(Options *options, int argc, char **argv)
 
     memset(options, 0, sizeof *options);
     options->batteries = g_ptr_array_new_with_free_func(battery_spec_free);
-    if (!parse_words(options, &words, argc, argv, &error)) {
+    if (!parse_words(options, &words, argc, argv, &error) ||
+        (!words.version && !check(options, &words, &error)))
         outcome = OPTIONS_WRONG;
-    } else if (words.version) {
-        printf("bms-exporter %s (%s)\n", bms_version, bms_revision);
+    else if (words.version)
         outcome = OPTIONS_DONE;
-    } else if (!check(options, &words, &error)) {
-        outcome = OPTIONS_WRONG;
-    }
     if (outcome == OPTIONS_WRONG) {
         /* One line, whatever was typed. */
         for (char *c = error->message; *c; c++)
             *c = g_ascii_iscntrl(*c) ? '?' : *c;
-        fprintf(stderr, "bms-exporter: %s (see --help)\n", error->message);
+        g_printerr("bms-exporter: %s (see --help)\n", error->message);
+    } else if (outcome == OPTIONS_DONE) {
+        g_print("bms-exporter %s (%s)\n", bms_version, bms_revision);
     }
     options->legacy = !words.no_legacy;
     words_clear(&words);

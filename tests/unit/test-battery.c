@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* The battery's state, what is told of its troubles, and the back-off: everything that computes. */
+#include "battery.h"
+#include "outage.h"
+#include "recovery.h"
+
+#include <glib.h>
+#include <string.h>
+
+#define S INT64_C(1000000)
+
+static const JbdCells cells = {.count = 4, .mv = {3300, 3301, 3302, 3303}};
+
+static JbdBasic with_current(int32_t ma)
+{
+    return (JbdBasic){.pack_mv = 10000, .current_ma = ma};
+}
+
+/* 10 V × 1 A × 10 s = 100 J */
+static void test_energy(void)
+{
+    Battery battery;
+    JbdBasic charging = with_current(1000);
+    JbdBasic discharging = with_current(-1000);
+    JbdBasic resting = with_current(0);
+
+    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
+    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 0);
+    battery_publish(&battery, &charging, &cells, 1010 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 100);
+
+    /* A straight line from +10 W to −10 W crosses zero in the middle. */
+    battery_publish(&battery, &discharging, &cells, 1020 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 125);
+    g_assert_cmpfloat(battery.discharged_joules, ==, 25);
+    battery_publish(&battery, &resting, &cells, 1030 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.discharged_joules, ==, 75);
+    battery_publish(&battery, &charging, &cells, 1040 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 175);
+    g_assert_cmpfloat(battery.discharged_joules, ==, 75);
+}
+
+static void test_gap(void)
+{
+    Battery battery;
+    JbdBasic charging = with_current(1000);
+
+    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
+    battery_publish(&battery, &charging, &cells, 1009 * S, 1, 0.1); /* late in its slot */
+    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 1);       /* the one of 1010 */
+    battery_publish(&battery, &charging, &cells, 1020 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 0);
+    battery_publish(&battery, &charging, &cells, 1030 * S, 1, 0.1); /* and on */
+    g_assert_cmpfloat(battery.charged_joules, ==, 100);
+    battery_publish(&battery, &charging, &cells, 1051 * S, 1, 0.1); /* nobody said why */
+    g_assert_cmpfloat(battery.charged_joules, ==, 100);
+}
+
+static void test_freshness(void)
+{
+    Battery battery;
+    JbdBasic basic = with_current(0);
+
+    battery_init(&battery, "A4:C1:38:00:00:01", "house", 10 * S);
+    g_assert_cmpstr(battery.name, ==, "house");
+    g_assert_false(battery_is_fresh(&battery, 0));
+    battery_publish(&battery, &basic, &cells, 1000 * S, 1, 0.1);
+    g_assert_true(battery_is_fresh(&battery, 1030 * S));
+    g_assert_false(battery_is_fresh(&battery, 1030 * S + 1));
+}
+
+static void test_long_texts_are_cut(void)
+{
+    g_autofree char *text = g_strnfill(1000, 'x');
+    Battery battery;
+
+    battery_init(&battery, text, text, S);
+    g_assert_cmpuint(strlen(battery.address), ==, BATTERY_ADDRESS_SIZE - 1);
+    g_assert_cmpuint(strlen(battery.name), ==, BATTERY_NAME_SIZE - 1);
+    battery_set_fault(&battery, LINK_FAULT_LOST, text);
+    g_assert_cmpuint(strlen(battery.detail), ==, BATTERY_DETAIL_SIZE - 1);
+    battery_set_fault(&battery, LINK_FAULT_LOST, NULL);
+    g_assert_cmpstr(battery.detail, ==, link_fault_text(LINK_FAULT_LOST));
+}
+
+static void test_histogram(void)
+{
+    Battery battery;
+    JbdBasic basic = with_current(0);
+
+    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
+    battery_publish(&battery, &basic, &cells, 1, 1, 0.05); /* bounds belong to their bucket */
+    battery_publish(&battery, &basic, &cells, 2, 1, 0.06);
+    battery_publish(&battery, &basic, &cells, 3, 1, 99);
+    g_assert_cmpuint(battery.poll_duration.count, ==, 3);
+    g_assert_cmpuint(battery.poll_duration.bucket[0], ==, 1);
+    g_assert_cmpuint(battery.poll_duration.bucket[1], ==, 1);
+    g_assert_cmpuint(battery.poll_duration.bucket[BATTERY_N_BUCKETS - 1], ==, 0);
+}
+
+static void test_full_capacity(void)
+{
+    JbdBasic basic = {.nominal_mah = 100000};
+
+    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+    basic.tail.full_charge_mah = 95000; /* not there, so not valid */
+    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+    basic.has_tail = true;
+    g_assert_cmpuint(battery_full_mah(&basic), ==, 95000);
+    basic.tail.full_charge_mah = 0;
+    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+}
+
+static void test_names(void)
+{
+    for (int i = 0; i < POLL_N_FAILURES; i++)
+        g_assert_nonnull(poll_failure_name((PollFailure)i));
+    for (int i = 0; i < SESSION_N_REASONS; i++)
+        g_assert_nonnull(session_reason_name((SessionReason)i));
+    for (int i = 0; i < LINK_N_STAGES; i++)
+        g_assert_nonnull(link_stage_name((LinkStage)i));
+    for (int i = 0; i < LINK_N_FAULTS; i++) {
+        g_assert_nonnull(link_fault_name((LinkFault)i));
+        g_assert_nonnull(link_fault_text((LinkFault)i));
+    }
+}
+
+/* ---- outages --------------------------------------------------------------------------------- */
+
+static void test_outage_is_told_once(void)
+{
+    Outage outage = {0};
+
+    g_assert_cmpint(outage_on_readings(&outage, 0), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S, 10 * S), ==, OUTAGE_BEGAN);
+    for (int i = 0; i < 1000; i++)
+        g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, (1001 + i) * S, 10 * S), ==,
+                        OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2100 * S, 10 * S), ==,
+                    OUTAGE_CHANGED);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 2110 * S, 10 * S), ==,
+                    OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2111 * S, 10 * S), ==,
+                    OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage, 2120 * S), ==, OUTAGE_ENDED);
+    g_assert_cmpint(outage.began_us, ==, 1000 * S);
+    g_assert_cmpuint(outage.faults, ==, 1004);
+    g_assert_cmpint(outage_on_readings(&outage, 2130 * S), ==, OUTAGE_NOTHING);
+}
+
+static void test_unstable_link_is_told_once(void)
+{
+    Outage outage = {0};
+    int lines = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        lines += outage_on_fault(&outage, LINK_FAULT_LOST, (1000 + i * 10) * S, 10 * S) !=
+                 OUTAGE_NOTHING;
+        lines += outage_on_readings(&outage, (1003 + i * 10) * S) != OUTAGE_NOTHING;
+    }
+    g_assert_cmpint(lines, ==, 3); /* began, ended, unstable */
+    for (int i = 1; i < OUTAGE_SETTLED_POLLS - 1; i++)
+        g_assert_cmpint(outage_on_readings(&outage, (11000 + i * 10) * S), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage, 11060 * S), ==, OUTAGE_ENDED);
+
+    /* A new one long after is one of its own. */
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 12000 * S, 10 * S), ==, OUTAGE_BEGAN);
+}
+
+/* ---- back-off -------------------------------------------------------------------------------- */
+
+static void test_back_off(void)
+{
+    static const int64_t expected_ms[] = {250, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+
+    for (uint32_t seed = 0; seed < 100; seed++) {
+        Recovery recovery;
+
+        recovery_init(&recovery, seed);
+        for (gsize i = 0; i < G_N_ELEMENTS(expected_ms); i++) {
+            int64_t delay = recovery_on_failure(&recovery);
+
+            g_assert_cmpint(delay, <=, expected_ms[i] * 1000);
+            g_assert_cmpint(delay, >=, expected_ms[i] * 800);
+        }
+        for (int i = 0; i < 100000; i++)
+            g_assert_cmpint(recovery_on_failure(&recovery), <=, RECOVERY_MAX_DELAY_MS * 1000L);
+        recovery_on_frame(&recovery);
+        g_assert_cmpint(recovery_on_failure(&recovery), <=, 250000);
+        recovery_on_failure(&recovery);
+        recovery_on_kick(&recovery);
+        g_assert_cmpint(recovery_on_failure(&recovery), <=, 250000);
+    }
+}
+
+static void test_jitter_spreads(void)
+{
+    Recovery a, b;
+    int different = 0;
+
+    recovery_init(&a, 1);
+    recovery_init(&b, 2);
+    for (int i = 0; i < 20; i++)
+        different += recovery_on_failure(&a) != recovery_on_failure(&b);
+    g_assert_cmpint(different, >=, 18);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/battery/energy", test_energy);
+    g_test_add_func("/battery/gap", test_gap);
+    g_test_add_func("/battery/freshness", test_freshness);
+    g_test_add_func("/battery/long-texts", test_long_texts_are_cut);
+    g_test_add_func("/battery/histogram", test_histogram);
+    g_test_add_func("/battery/full-capacity", test_full_capacity);
+    g_test_add_func("/battery/names", test_names);
+    g_test_add_func("/outage/told-once", test_outage_is_told_once);
+    g_test_add_func("/outage/unstable", test_unstable_link_is_told_once);
+    g_test_add_func("/recovery/back-off", test_back_off);
+    g_test_add_func("/recovery/jitter", test_jitter_spreads);
+    return g_test_run();
+}
