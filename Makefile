@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+#
+#   make          builds build/bms-exporter and touches nothing else
+#   make run      installs what is missing, builds, runs: MAC=AA:BB:CC:DD:EE:FF, or a simulated battery
+#   make check    installs what is missing, builds, runs every test
+#   make help     lists the rest
+
+VERSION := 0.1.0
+
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+V ?= 0
+
+DESTDIR ?=
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DEFAULTDIR ?= /etc/default
+
+PACKAGES := gio-2.0 gio-unix-2.0 libmicrohttpd bluez
+BUILD_DEPS := gcc make pkg-config libglib2.0-dev libmicrohttpd-dev libbluetooth-dev dbus-daemon
+CHECK_DEPS := clang clang-format clang-tidy cppcheck valgrind libjson-glib-dev libglib2.0-bin perl \
+    python3 python3-prometheus-client systemd man-db
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+    -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wnull-dereference -Wdouble-promotion
+HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+BASE_CFLAGS = -std=gnu11 $(WARNINGS) -Iinclude -Ibuild -MMD -MP $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
+
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' $(1) $(2)
+endif
+
+# ---- what the program is made of ---------------------------------------------------------------
+
+include src/sources.mk   # LIB_SOURCES
+include tests/tests.mk   # UNIT_TESTS, UNIT_HELPERS, FUZZ_TESTS, INTEGRATION_TESTS
+include tests/sim/sim.mk # SIM_SOURCES
+
+objects = $(patsubst %.c,build/$(1)/%.o,$(2))
+
+.PHONY: all
+all: build/bms-exporter
+
+build/bms-exporter: $(call objects,obj,src/main/main.c) build/obj/libbms.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) -o $@ $^ $(LIBS)
+
+build/obj/libbms.a: $(call objects,obj,$(LIB_SOURCES))
+build/san/libbms.a: $(call objects,san,$(LIB_SOURCES))
+build/%/libbms.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+build/obj/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The version is the Makefile's, the revision git's; only version.c is compiled again for them.
+build/obj/src/main/version.o build/san/src/main/version.o: build/build-version.h
+build/build-version.h: FORCE
+	$(Q)mkdir -p build && { echo '#define BUILD_VERSION "$(VERSION)"'; \
+	    echo '#define BUILD_REVISION "$(shell git describe --always --dirty 2>/dev/null || echo unknown)"'; } > $@.new && \
+	    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+.PHONY: FORCE
+FORCE:
+
+# ---- the simulated battery ---------------------------------------------------------------------
+
+build/bms-sim: $(call objects,obj,$(SIM_SOURCES))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $(LIBS)
+
+.PHONY: run
+run: deps
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter $(if $(MAC),,build/bms-sim)
+	@$(if $(MAC),exec build/bms-exporter $(ARGS) $(MAC),exec tests/sim/run.sh $(ARGS))
+
+# ---- what is missing on this machine -----------------------------------------------------------
+
+.PHONY: deps check-deps
+deps:
+	@tests/install-packages $(BUILD_DEPS)
+check-deps:
+	@tests/install-packages $(BUILD_DEPS) $(CHECK_DEPS)
+
+# ---- tests -------------------------------------------------------------------------------------
+
+TEST_CFLAGS = -Isrc -Itests $(shell $(PKG_CONFIG) --cflags json-glib-1.0)
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs json-glib-1.0)
+
+build/san/%.o: %.c
+	$(call say,'CC san',$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O1 -g $(SANITIZE) -c -o $@ $<
+
+# The same program with sanitizers in.
+build/san/bms-exporter: $(call objects,san,src/main/main.c) build/san/libbms.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+build/unit/%: build/san/tests/unit/%.o $(call objects,san,$(UNIT_HELPERS)) build/san/libbms.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+# A fuzz target with a small main instead of a fuzzer: runs its corpus, without clang.
+build/corpus/%: build/san/tests/fuzz/%.o build/san/tests/fuzz/fuzz-main.o build/san/libbms.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+UNIT_BINARIES := $(UNIT_TESTS:%=build/unit/%)
+CORPUS_BINARIES := $(FUZZ_TESTS:%=build/corpus/%)
+# Each integration test runs three times: with the program as it is shipped, with sanitizers in it,
+# and under valgrind.
+INTEGRATION_RUNS := $(foreach mode,shipped sanitized valgrind,$(INTEGRATION_TESTS:%=build/integration/$(mode)/%))
+
+build/integration/%: tests/integration/run-in-mode
+	$(Q)mkdir -p $(@D) && printf '#!/bin/sh\nexec %s %s %s "$$@"\n' '$(CURDIR)/$<' $(subst /, ,$*) > $@ && chmod +x $@
+
+.PHONY: unit integration check check-all
+unit: $(UNIT_BINARIES)
+	@prove $(UNIT_BINARIES)
+
+integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integration/shipped/%)
+	@prove -j2 $(INTEGRATION_TESTS:%=build/integration/shipped/%)
+
+check: check-deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
+	@prove -j$(shell nproc) --timer tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+
+.PHONY: check-build
+check-build: build/bms-exporter build/bms-sim build/san/bms-exporter build/tools/promtool \
+    $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+
+# promtool comes only in the package of the Prometheus server. Nobody who tests this program asked
+# for one on the machine, so it is taken out of the package and the package left alone.
+build/tools/promtool:
+	$(Q)mkdir -p $(@D) && if command -v promtool >/dev/null; then ln -sf "$$(command -v promtool)" $@; else \
+	    cd $(@D) && apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb prometheus && \
+	    ln -sf prometheus/usr/bin/promtool promtool; fi
+
+# ---- care --------------------------------------------------------------------------------------
+
+C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+.PHONY: lint print-flags format fuzz coverage clean
+# For tools that want to compile as we do.
+print-flags: build/build-version.h
+	@echo $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(TEST_CFLAGS)
+
+lint:
+	@prove -v tests/lint
+
+format:
+	clang-format -i $(C_FILES)
+
+# FUZZ_SECONDS each; what is found is kept below build/fuzz.
+FUZZ_SECONDS ?= 60
+fuzz: $(FUZZ_TESTS:%=build/fuzz/%)
+	@for target in $(FUZZ_TESTS); do mkdir -p build/fuzz/corpus-$$target && (cd build/fuzz && \
+	    ./$$target -max_total_time=$(FUZZ_SECONDS) corpus-$$target ../../tests/fuzz/corpus-$${target#fuzz-}) || exit 1; done
+
+build/fuzz/%: tests/fuzz/%.c $(filter src/jbd/%,$(LIB_SOURCES))
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D) && clang -std=gnu11 -Iinclude -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^
+
+coverage:
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(MAKE) --no-print-directory SANITIZE=--coverage UNIT_OUT=coverage clean-san unit
+	gcovr -r . --object-directory build/san -e tests/ --html-details build/coverage/index.html --print-summary
+
+clean:
+	rm -rf build
+
+# ---- installing --------------------------------------------------------------------------------
+
+.PHONY: install uninstall
+install: build/bms-exporter
+	install -D -m 755 build/bms-exporter $(DESTDIR)$(BINDIR)/bms-exporter
+	install -D -m 644 doc/bms-exporter.1 $(DESTDIR)$(MANDIR)/man1/bms-exporter.1
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@BINDIR@|$(BINDIR)|' systemd/bms-exporter.service.in > $(DESTDIR)$(UNITDIR)/bms-exporter.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/bms-exporter.service
+	install -D -m 644 systemd/bms-exporter.sysusers $(DESTDIR)$(SYSUSERSDIR)/bms-exporter.conf
+	test -e $(DESTDIR)$(DEFAULTDIR)/bms-exporter || \
+	    install -D -m 644 systemd/bms-exporter.default $(DESTDIR)$(DEFAULTDIR)/bms-exporter
+
+# Leaves $(DEFAULTDIR)/bms-exporter: it holds what its owner has written.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/bms-exporter $(DESTDIR)$(MANDIR)/man1/bms-exporter.1 \
+	    $(DESTDIR)$(UNITDIR)/bms-exporter.service $(DESTDIR)$(SYSUSERSDIR)/bms-exporter.conf
+
+.PHONY: help
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.SECONDARY:
+-include $(shell find build/obj build/san -name '*.d' 2>/dev/null)

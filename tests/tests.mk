@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# The tests by name; no wildcard, so that none is forgotten in silence or run by accident.
+
+# tests/unit/NAME.c
+UNIT_TESTS := \
+    test-battery \
+    test-bluez-objects \
+    test-jbd-damage \
+    test-jbd-decode \
+    test-jbd-frame \
+    test-jbd-registers \
+    test-jbd-vectors \
+    test-poller
+
+# tests/unit/NAME.c, linked into each of them
+UNIT_HELPERS :=
+
+# tests/fuzz/NAME.c, with its corpus in tests/fuzz/corpus-…
+FUZZ_TESTS := \
+    fuzz-frame
+
+# tests/integration/NAME.py
+INTEGRATION_TESTS := \
+    test-start
