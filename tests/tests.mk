@@ -5,6 +5,11 @@
 UNIT_TESTS := \
     test-battery \
     test-bluez-objects \
+    test-export \
+    test-export-legacy \
+    test-export-negotiate \
+    test-export-page \
+    test-export-text \
     test-jbd-damage \
     test-jbd-decode \
     test-jbd-frame \

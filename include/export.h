@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is exported and how it is written: one table of metrics, two renderers (the Prometheus text
+ * format 0.0.4 and OpenMetrics 1.0), and the page for people. It knows nothing of HTTP but the
+ * names of its content types.
+ */
+#ifndef BMS_EXPORT_H
+#define BMS_EXPORT_H
+
+#include "battery.h"
+
+#include <glib.h>
+
+/** Everything that a rendering shows. */
+typedef struct {
+    const Battery *const *batteries;
+    size_t n_batteries;
+    gboolean legacy; /**< also the names of bms-shed */
+    int64_t now_us;  /**< monotonic: decides what is fresh */
+    double started;  /**< when this process started, Unix time, s */
+} ExportView;
+
+typedef enum {
+    EXPORT_TEXT,        /**< text/plain; version=0.0.4 */
+    EXPORT_OPENMETRICS, /**< application/openmetrics-text; version=1.0.0 */
+} ExportFormat;
+
+/** The format that an HTTP Accept header (or NULL) prefers; EXPORT_TEXT in doubt. */
+ExportFormat export_negotiate(const char *accept);
+
+const char *export_content_type(ExportFormat format);
+
+/** Appends the whole exposition to @a out. */
+void export_metrics(const ExportView *view, ExportFormat format, GString *out);
+
+/** Appends the page that a person sees at / (HTML, UTF-8). */
+void export_page(const ExportView *view, GString *out, const char *telemetry_path);
+
+#endif

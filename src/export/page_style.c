@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The style sheet of the page: light and dark after the reader's wish, one column on a telephone.
+ * No colour carries a meaning alone; a word always stands beside it.
+ */
+#include "page_style.h"
+
+/* clang-format off */
+const char page_style[] =
+":root{color-scheme:light dark;--bg:#f3f4f6;--card:#fff;--ink:#14181f;--dim:#59636f;--line:#e3e6ea;"
+"--good:#157a3e;--warn:#9a5b00;--bad:#b3261e;--low:#1d5fc4;--fill:#2fa063;--tint:#eceff2}\n"
+"@media(prefers-color-scheme:dark){:root{--bg:#0e1116;--card:#171b22;--ink:#e8ebef;--dim:#98a2ae;"
+"--line:#272d36;--good:#56c98a;--warn:#e9a94a;--bad:#ff8a80;--low:#7db2ff;--fill:#2f9e62;"
+"--tint:#222831}}\n"
+"*{box-sizing:border-box;margin:0;padding:0}\n"
+"body{background:var(--bg);color:var(--ink);font:16px/1.45 system-ui,sans-serif;"
+"font-variant-numeric:tabular-nums;max-width:76rem;margin:0 auto;padding:1rem}\n"
+"a{color:inherit}\n"
+"main{display:flex;flex-wrap:wrap;gap:1rem;align-items:start;justify-content:center}\n"
+"article{flex:1 1 min(100%,22rem);max-width:30rem;background:var(--card);border:1px solid var(--line);"
+"border-radius:1rem;padding:1.25rem;overflow-wrap:anywhere}\n"
+"article>header{display:flex;gap:.75rem;justify-content:space-between;align-items:start}\n"
+"h1{font-size:.9rem;font-weight:600;color:var(--dim);padding:.25rem 0 1rem;text-align:center}\n"
+"h2{font-size:1.25rem;line-height:1.3}\n"
+"h3{font-size:.8rem;font-weight:500;color:var(--dim);display:flex;flex-wrap:wrap;gap:0 .6rem;"
+"justify-content:space-between;border-top:1px solid var(--line);margin-top:1.1rem;padding-top:.9rem}\n"
+"h3 b{color:var(--ink);font-weight:600}\n"
+".sub{color:var(--dim);font-size:.8rem}\n"
+".note{color:var(--dim);font-size:.85rem;margin-top:.9rem}.note b{color:var(--ink);font-weight:600}\n"
+".badge{flex:none;font-size:.8rem;font-weight:600;padding:.1rem .65rem;border-radius:1rem;"
+"border:1px solid}\n"
+".good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}\n"
+".lead{display:flex;justify-content:space-between;align-items:end;gap:1rem;margin-top:1rem}\n"
+".lead b{font-size:2.75rem;line-height:1;font-weight:650;letter-spacing:-.02em}\n"
+".lead small{font-size:1.25rem;font-weight:500;color:var(--dim)}\n"
+".lead p{text-align:right;color:var(--dim);font-size:.9rem;line-height:1.35}"
+".lead strong{color:var(--ink);font-size:1.1rem}\n"
+".bar{background:var(--tint);border-radius:1rem;height:.75rem;margin-top:.75rem;overflow:hidden}\n"
+"i{display:block;height:100%;width:var(--v);background:var(--fill);border-radius:1rem}\n"
+"i.warn{background:var(--warn)}i.bad{background:var(--bad)}\n"
+".alert{list-style:none;margin-top:1rem;border-left:4px solid;border-radius:.3rem;"
+"background:var(--tint);padding:.55rem .8rem;font-size:.9rem;font-weight:600}\n"
+".alert li::before{content:'\\26A0\\FE0E\\2002'}\n"
+"dl{display:grid;grid-template-columns:1fr 1fr;gap:.7rem 1rem;margin-top:1.1rem}\n"
+"dt{color:var(--dim);font-size:.8rem}dd{font-weight:550}\n"
+"ol{list-style:none;display:grid;grid-template-columns:repeat(4,1fr);gap:.45rem;margin-top:.6rem}\n"
+"ol li{background:var(--tint);border-radius:.5rem;padding:.25rem .45rem .45rem;font-size:.95rem;"
+"line-height:1.35}\n"
+"ol p{display:flex;gap:.25rem;font-size:.7rem;white-space:nowrap;overflow-wrap:normal}"
+"ol span{color:var(--dim);flex:1}ol em{font-style:normal;font-weight:600}\n"
+"li>i{height:4px;margin-top:.25rem}\n"
+".min{--fill:var(--low)}.max{--fill:var(--warn)}.min em:last-child,.max em:last-child"
+"{color:var(--fill)}\n"
+"footer{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;justify-content:center;color:var(--dim);"
+"font-size:.85rem;padding:1.5rem 0 .5rem}\n"
+"@media(max-width:25rem){body{padding:.5rem}ol{grid-template-columns:1fr 1fr}}\n";
+/* clang-format on */

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The standard process metrics.
+ * https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+ *
+ * Only /proc/self is read: systemd's ProcSubset=pid hides /proc/stat, which holds the boot time, so
+ * the start time comes from the clock.
+ */
+#include "family.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Fields of /proc/self/stat that are used, counted as proc(5) does. */
+enum {
+    STAT_STATE = 3, /**< the first one behind the command's name */
+    STAT_THREADS = 20,
+    STAT_VIRTUAL_BYTES = 23,
+    STAT_RESIDENT_PAGES = 24,
+};
+
+/** Reads a small file of /proc, where one read() brings all. @return FALSE if it cannot be had */
+static gboolean read_small(const char *path, char *text, size_t size)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return FALSE;
+    const ssize_t length = read(fd, text, size - 1);
+    close(fd);
+    if (length <= 0)
+        return FALSE;
+    text[length] = '\0';
+    return TRUE;
+}
+
+/** @return −1 if it cannot be had */
+static gint64 stat_field(int field)
+{
+    char text[1024];
+    if (!read_small("/proc/self/stat", text, sizeof text))
+        return -1;
+
+    /* The command's name is in parentheses, and may hold spaces and parentheses itself. */
+    const char *p = strrchr(text, ')');
+    for (int i = STAT_STATE; p && i <= field; i++)
+        p = strchr(p + 1, ' ');
+    return p ? g_ascii_strtoll(p, NULL, 10) : -1;
+}
+
+static void emit_stat_field(Sink *sink, int field, gint64 unit)
+{
+    const gint64 value = stat_field(field);
+    if (value >= 0)
+        sink_integer(sink, NO_LABEL, value * unit);
+}
+
+static void cpu(Sink *sink)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+
+    const gint64 seconds = (gint64)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
+    const gint64 micros = (gint64)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+    sink_decimal(sink, NO_LABEL, seconds * G_USEC_PER_SEC + micros, 6);
+}
+
+static void resident_memory(Sink *sink)
+{
+    emit_stat_field(sink, STAT_RESIDENT_PAGES, sysconf(_SC_PAGESIZE));
+}
+
+static void virtual_memory(Sink *sink)
+{
+    emit_stat_field(sink, STAT_VIRTUAL_BYTES, 1);
+}
+
+static void threads(Sink *sink)
+{
+    emit_stat_field(sink, STAT_THREADS, 1);
+}
+
+static void open_fds(Sink *sink)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    if (!dir)
+        return;
+
+    gint64 n = -1; /* the directory itself */
+    while (g_dir_read_name(dir))
+        n++;
+    sink_integer(sink, NO_LABEL, n);
+}
+
+static void max_fds(Sink *sink)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        sink_integer(sink, NO_LABEL, (gint64)limit.rlim_cur);
+}
+
+static void start_time(Sink *sink)
+{
+    sink_real(sink, NO_LABEL, sink->view->started);
+}
+
+#define PROCESS(name_, type_, unit_, emit_, help_)                                                 \
+    {                                                                                              \
+        .name = (name_), .type = (type_), .unit = (unit_), .emit_once = (emit_), .help = (help_)   \
+    }
+
+static const Family families[] = {
+    PROCESS("process_cpu_seconds", FAMILY_COUNTER, "seconds", cpu,
+            "Total user and system CPU time spent in seconds."),
+    PROCESS("process_resident_memory_bytes", FAMILY_GAUGE, "bytes", resident_memory,
+            "Resident memory size in bytes."),
+    PROCESS("process_virtual_memory_bytes", FAMILY_GAUGE, "bytes", virtual_memory,
+            "Virtual memory size in bytes."),
+    PROCESS("process_open_fds", FAMILY_GAUGE, NULL, open_fds, "Number of open file descriptors."),
+    PROCESS("process_max_fds", FAMILY_GAUGE, NULL, max_fds,
+            "Maximum number of open file descriptors."),
+    PROCESS("process_start_time_seconds", FAMILY_GAUGE, "seconds", start_time,
+            "Start time of the process since unix epoch in seconds."),
+    PROCESS("process_threads", FAMILY_GAUGE, NULL, threads, "Number of OS threads in the process."),
+};
+
+const FamilyTable export_process = {families, G_N_ELEMENTS(families), FALSE};

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* What the board measures and reports, and what follows from it. */
+#include "family.h"
+#include "number.h"
+
+/* ---- derived ------------------------------------------------------------------------------- */
+
+enum { SECONDS_PER_HOUR = 3600 };
+
+/** Seconds in which @a ma move @a mah, both positive, to the nearest. */
+static int64_t seconds_to_move(int64_t mah, int64_t ma)
+{
+    return (mah * SECONDS_PER_HOUR + ma / 2) / ma;
+}
+
+int64_t readings_seconds_to_full(const JbdBasic *basic)
+{
+    const int64_t missing_mah = (int64_t)battery_full_mah(basic) - basic->remaining_mah;
+
+    if (basic->current_ma <= 0 || missing_mah <= 0)
+        return -1;
+    return seconds_to_move(missing_mah, basic->current_ma);
+}
+
+int64_t readings_seconds_to_empty(const JbdBasic *basic)
+{
+    if (basic->current_ma >= 0 || basic->remaining_mah == 0)
+        return -1;
+    return seconds_to_move(basic->remaining_mah, -(int64_t)basic->current_ma);
+}
+
+void readings_format_date(char text[READINGS_DATE_SIZE], const JbdBasic *basic)
+{
+    text[0] = '\0';
+    if (basic->production_year > 0)
+        g_snprintf(text, READINGS_DATE_SIZE, "%04u-%02u-%02u", basic->production_year,
+                   basic->production_month, basic->production_day);
+}
+
+void readings_format_version(char text[READINGS_VERSION_SIZE], const JbdBasic *basic)
+{
+    const unsigned version = basic->version;
+
+    g_snprintf(text, READINGS_VERSION_SIZE, "%u.%u", version >> 4, version & 0x0F);
+}
+
+/* ---- pack ---------------------------------------------------------------------------------- */
+
+static void pack_voltage(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->basic.pack_mv, 3);
+}
+
+static void pack_current(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->basic.current_ma, 3);
+}
+
+static void pack_power(Sink *sink, const Battery *battery)
+{
+    sink_real(sink, NO_LABEL, battery_power(&battery->basic));
+}
+
+static void state_of_charge(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->basic.soc_percent, 2);
+}
+
+static void remaining_capacity(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->basic.remaining_mah, 3);
+}
+
+static void nominal_capacity(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->basic.nominal_mah, 3);
+}
+
+static void charge_cycles(Sink *sink, const Battery *battery)
+{
+    sink_integer(sink, NO_LABEL, battery->basic.cycles);
+}
+
+static void time_to_full(Sink *sink, const Battery *battery)
+{
+    const int64_t seconds = readings_seconds_to_full(&battery->basic);
+    if (seconds >= 0)
+        sink_integer(sink, NO_LABEL, seconds);
+}
+
+static void time_to_empty(Sink *sink, const Battery *battery)
+{
+    const int64_t seconds = readings_seconds_to_empty(&battery->basic);
+    if (seconds >= 0)
+        sink_integer(sink, NO_LABEL, seconds);
+}
+
+/* ---- cells and sensors --------------------------------------------------------------------- */
+
+/** Numbers in labels count from 1. */
+static void format_ordinal(char text[NUMBER_SIZE], unsigned index)
+{
+    g_snprintf(text, NUMBER_SIZE, "%u", index + 1);
+}
+
+static void cell_voltage(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < battery->cells.count; i++) {
+        char cell[NUMBER_SIZE];
+
+        format_ordinal(cell, i);
+        sink_decimal(sink, LABEL("cell", cell), battery->cells.mv[i], 3);
+    }
+}
+
+static void cell_balancing(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < battery->cells.count; i++) {
+        char cell[NUMBER_SIZE];
+
+        format_ordinal(cell, i);
+        sink_integer(sink, LABEL("cell", cell), battery->basic.balancing >> i & 1);
+    }
+}
+
+static void temperature(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < battery->basic.sensor_count; i++) {
+        char sensor[NUMBER_SIZE];
+
+        format_ordinal(sensor, i);
+        sink_decimal(sink, LABEL("sensor", sensor), battery->basic.temperature_dc[i], 1);
+    }
+}
+
+/* ---- protection ---------------------------------------------------------------------------- */
+
+static void protection_active(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < JBD_N_PROTECTIONS; i++)
+        sink_integer(sink, LABEL("protection", jbd_protection_name(i)),
+                     battery->basic.protection >> i & 1);
+}
+
+static void fet_enabled(Sink *sink, const Battery *battery)
+{
+    sink_integer(sink, LABEL("fet", "charge"), (battery->basic.fet & JBD_FET_CHARGE) != 0);
+    sink_integer(sink, LABEL("fet", "discharge"), (battery->basic.fet & JBD_FET_DISCHARGE) != 0);
+}
+
+/* ---- tail of newer firmware ---------------------------------------------------------------- */
+
+static void full_charge_capacity(Sink *sink, const Battery *battery)
+{
+    if (battery->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, battery->basic.tail.full_charge_mah, 3);
+}
+
+static void alarm_active(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; battery->basic.has_tail && i < JBD_N_PROTECTIONS; i++)
+        sink_integer(sink, LABEL("alarm", jbd_alarm_name(i)), battery->basic.tail.alarms >> i & 1);
+}
+
+static void humidity(Sink *sink, const Battery *battery)
+{
+    if (battery->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, battery->basic.tail.humidity_percent, 2);
+}
+
+static void balance_current(Sink *sink, const Battery *battery)
+{
+    if (battery->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, battery->basic.tail.balance_current_ma, 3);
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+#define READING(name_, unit_, emit_, help_)                                                        \
+    {                                                                                              \
+        .name = (name_), .type = FAMILY_GAUGE, .unit = (unit_), .when = FAMILY_WHILE_FRESH,        \
+        .emit = (emit_), .help = (help_)                                                           \
+    }
+
+static const Family families[] = {
+    READING("bms_pack_voltage_volts", "volts", pack_voltage,
+            "Voltage of the whole pack as the board measures it."),
+    READING("bms_pack_current_amperes", "amperes", pack_current,
+            "Current, positive while charging."),
+    READING("bms_pack_power_watts", "watts", pack_power,
+            "Pack voltage times current, positive while charging."),
+    READING("bms_state_of_charge_ratio", "ratio", state_of_charge,
+            "State of charge as the board reports it, 0 to 1."),
+    READING("bms_remaining_capacity_amperehours", "amperehours", remaining_capacity,
+            "Charge that is left."),
+    READING("bms_nominal_capacity_amperehours", "amperehours", nominal_capacity,
+            "Capacity that the board was set up with."),
+    READING("bms_full_charge_capacity_amperehours", "amperehours", full_charge_capacity,
+            "Capacity that the board has learnt; newer firmware only."),
+    READING("bms_time_to_full_seconds", "seconds", time_to_full,
+            "Time until full at the present current, while charging."),
+    READING("bms_time_to_empty_seconds", "seconds", time_to_empty,
+            "Time until empty at the present current, while discharging."),
+    READING("bms_cell_voltage_volts", "volts", cell_voltage, "Voltage of a cell."),
+    READING("bms_cell_balancing", NULL, cell_balancing,
+            "Whether a cell is being balanced (1) or not (0)."),
+    READING("bms_balance_current_amperes", "amperes", balance_current,
+            "Balancing current; newer firmware only."),
+    READING("bms_temperature_celsius", "celsius", temperature,
+            "Temperature at a sensor; one that is not plugged in reads -30."),
+    READING("bms_humidity_ratio", "ratio", humidity,
+            "Relative humidity, 0 to 1; newer firmware only."),
+    READING("bms_protection_active", NULL, protection_active,
+            "Whether a protection has tripped and holds (1) or not (0)."),
+    READING("bms_alarm_active", NULL, alarm_active,
+            "Whether the board warns of a condition (1) or not (0); newer firmware only."),
+    READING("bms_fet_enabled", NULL, fet_enabled,
+            "Whether a FET lets current through (1) or blocks it (0)."),
+    /* A counter, so like all counters it stays when the readings are old. */
+    {
+        .name = "bms_charge_cycles",
+        .type = FAMILY_COUNTER,
+        .when = FAMILY_ONCE_READ,
+        .emit = charge_cycles,
+        .help = "Charge cycles that the board has counted, as of the latest readings.",
+    },
+};
+
+const FamilyTable export_readings = {families, G_N_ELEMENTS(families), FALSE};

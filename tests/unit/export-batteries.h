@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Batteries in the states that an exposition and a page can meet. */
+#ifndef BMS_TESTS_EXPORT_BATTERIES_H
+#define BMS_TESTS_EXPORT_BATTERIES_H
+
+#include "export.h"
+
+#include <string.h>
+
+enum { SECOND = 1000000, INTERVAL = 10 * SECOND };
+
+/* A moment in a made-up day. */
+#define NOW_US    ((int64_t)100000 * SECOND)
+#define NOW       1700000000.25
+#define STARTED   1699990000.5
+#define READ_AT_S (NOW - 2)
+
+/** A battery that has been found but never read. */
+static inline void make_waiting(Battery *b, const char *address, const char *name)
+{
+    battery_init(b, address, name, INTERVAL);
+    battery_set_stage(b, LINK_FINDING);
+    battery_count_session(b, SESSION_START);
+}
+
+static inline void set_cells(JbdCells *cells, unsigned n, const uint16_t *mv, size_t n_mv)
+{
+    cells->count = (uint8_t)n;
+    for (unsigned i = 0; i < n; i++)
+        cells->mv[i] = mv[i % n_mv];
+}
+
+static inline JbdBasic four_cell_basic(void)
+{
+    JbdBasic basic = {
+        .pack_mv = 13180,
+        .current_ma = -20120,
+        .remaining_mah = 34930,
+        .nominal_mah = 100000,
+        .cycles = 42,
+        .production_year = 2024,
+        .production_month = 3,
+        .production_day = 7,
+        .balancing = 0x4,
+        .protection = 0,
+        .version = 0x2A,
+        .soc_percent = 35,
+        .fet = JBD_FET_CHARGE | JBD_FET_DISCHARGE,
+        .cell_count = 4,
+        .sensor_count = 3,
+        .has_tail = true,
+        .tail = {.humidity_percent = 47,
+                 .alarms = 0x8002,
+                 .full_charge_mah = 98500,
+                 .balance_current_ma = -7},
+        .temperature_dc = {217, -15, -300},
+    };
+    return basic;
+}
+
+static inline JbdCells four_cells(void)
+{
+    static const uint16_t mv[] = {3291, 3294, 3301, 3297};
+    JbdCells cells = {0};
+    set_cells(&cells, 4, mv, 4);
+    return cells;
+}
+
+/** Two polls, all optional registers, newer firmware with a tail. */
+static inline void make_fresh(Battery *b, const char *address, const char *name)
+{
+    JbdBasic basic = four_cell_basic();
+    const JbdCells cells = four_cells();
+    const JbdModel model = {"JBD-SP04S034-L4S-200A-B-U"};
+    const JbdCounters counters = {.count = 12, .value = {0, 0, 0, 122, 0, 2, 0, 0, 0, 65535, 0, 1}};
+
+    make_waiting(b, address, name);
+    battery_set_stage(b, LINK_UP);
+    battery_set_model(b, &model);
+    battery_set_counters(b, &counters);
+    battery_count_poll(b, 5);
+    battery_count_failure(b, POLL_FAILURE_NOT_CONNECTED, 2);
+    battery_count_failure(b, POLL_FAILURE_TIMEOUT, 1);
+    battery_count_frame_error(b, JBD_ERROR_CHECKSUM);
+    battery_count_session(b, SESSION_RENEWAL);
+    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND - INTERVAL, READ_AT_S - 10, 0.25);
+    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND, READ_AT_S, 12.5);
+}
+
+/** Sixteen cells, no tail, no sensor, no date, neither model nor counters: a clone. Charging. */
+static inline void make_clone(Battery *b, const char *address, const char *name)
+{
+    static const uint16_t mv[] = {3301, 3302, 3301, 3303, 3300, 3305, 3302, 3341};
+    JbdCells cells = {0};
+    const JbdBasic basic = {
+        .pack_mv = 52890,
+        .current_ma = 15500,
+        .remaining_mah = 91250,
+        .nominal_mah = 100000,
+        .balancing = 0x8080,
+        .protection = 0x1001,
+        .version = 0x35,
+        .soc_percent = 91,
+        .fet = JBD_FET_DISCHARGE,
+        .cell_count = 16,
+    };
+
+    set_cells(&cells, 16, mv, 8);
+    make_waiting(b, address, name);
+    battery_set_stage(b, LINK_UP);
+    battery_count_poll(b, 1);
+    battery_publish(b, &basic, &cells, NOW_US - 9 * SECOND, NOW - 9, 0.05);
+}
+
+/** As make_fresh(), but the latest readings are a µs too old. */
+static inline void make_stale(Battery *b, const char *address, const char *name)
+{
+    make_fresh(b, address, name);
+    b->read_at_us = NOW_US - BATTERY_FRESH_INTERVALS * INTERVAL - 1;
+    b->read_at = NOW - 30;
+    battery_set_stage(b, LINK_FINDING);
+    battery_set_fault(b, LINK_FAULT_NOT_FOUND, NULL);
+}
+
+/** As make_fresh(), with every text from outside as bad as it can be. */
+static inline void make_hostile(Battery *b)
+{
+    JbdModel model = {"\xFF\"\\\n<b>\x01\x1B\x7F\xC3\xA9\xE2\x82\xC2\x85&'"};
+
+    make_fresh(b, "A4:C1:38:00:00:09", "a\"b\\c\nd<script>e\xF0\x9F\x94\x8B\xC3");
+    battery_set_model(b, &model);
+    battery_set_fault(b, LINK_FAULT_REFUSED, "</p><img src=x onerror=\"alert('x')\">");
+}
+
+static inline ExportView make_view(const Battery *const *batteries, size_t n)
+{
+    return (ExportView){
+        .batteries = batteries,
+        .n_batteries = n,
+        .legacy = TRUE,
+        .now_us = NOW_US,
+        .started = STARTED,
+    };
+}
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* The page for people: what it shows, what it must never show, and that nothing breaks out of it.
+ */
+#include "unit/export-batteries.h"
+
+static GString *render(const Battery *battery, const char *path)
+{
+    const ExportView view = make_view(&battery, battery ? 1 : 0);
+    GString *out = g_string_new(NULL);
+
+    export_page(&view, out, path);
+    return out;
+}
+
+/** Asserts that every one of @a texts, ended by NULL, is in the page, or that none is. */
+static void assert_texts(const GString *page, gboolean there, const char *const *texts)
+{
+    for (; *texts; texts++) {
+        if ((strstr(page->str, *texts) != NULL) != there)
+            g_error("\"%s\" is %s", *texts, there ? "missing" : "there");
+    }
+}
+
+/** Tags open and close in order; void elements and what HTML lets one omit are left aside. */
+static void assert_balanced(const GString *page)
+{
+    static const char *const voids[] = {"meta", "link", "br", "!DOCTYPE", NULL};
+    g_autoptr(GPtrArray) open = g_ptr_array_new_with_free_func(g_free);
+
+    for (const char *p = page->str; (p = strchr(p, '<')); p++) {
+        const gboolean closes = p[1] == '/';
+        const char *name = p + 1 + closes;
+        g_autofree char *tag = g_strndup(name, strcspn(name, " >\n"));
+
+        if (g_strv_contains(voids, tag))
+            continue;
+        if (!closes) {
+            g_ptr_array_add(open, g_steal_pointer(&tag));
+            continue;
+        }
+        g_assert_cmpuint(open->len, >, 0);
+        g_assert_cmpstr(tag, ==, open->pdata[open->len - 1]);
+        g_ptr_array_remove_index(open, open->len - 1);
+    }
+    g_assert_cmpuint(open->len, ==, 0);
+}
+
+static void test_fresh(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "House");
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, TRUE,
+                 (const char *[]){"<bdi>House</bdi>",
+                                  "A4:C1:38:00:00:01",
+                                  "JBD-SP04S034-L4S-200A-B-U",
+                                  ">fresh<",
+                                  ">35<",
+                                  "aria-valuenow=35",
+                                  "13.18\xC2\xA0V",
+                                  "\xE2\x88\x92"
+                                  "20.12\xC2\xA0"
+                                  "A",
+                                  "\xE2\x88\x92"
+                                  "265.2\xC2\xA0W",
+                                  "discharging",
+                                  "34.9 of 98.5\xC2\xA0"
+                                  "Ah",
+                                  "1\xC2\xA0h 44\xC2\xA0min left",
+                                  "21.7",
+                                  "Cell low",
+                                  "4 cells",
+                                  "difference 10\xC2\xA0mV",
+                                  ">bal<",
+                                  ">min<",
+                                  ">max<",
+                                  "Last read 2\xC2\xA0s ago",
+                                  "2023-11-14 22:13:18\xC2\xA0UTC",
+                                  "href=\"/metrics\"",
+                                  "href=\"/-/healthy\"",
+                                  "http-equiv=refresh",
+                                  NULL});
+    assert_texts(page, FALSE, (const char *[]){"<script", "http://", "https://", "Reserved", NULL});
+    assert_balanced(page);
+}
+
+static void test_charging(void)
+{
+    Battery battery;
+
+    make_clone(&battery, "A4:C1:38:00:00:02", NULL);
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, TRUE,
+                 (const char *[]){">15.50\xC2\xA0"
+                                  "A",
+                                  "charging", "33\xC2\xA0min to full", "Cell overvoltage",
+                                  "no sensor", ">off<", "16 cells", NULL});
+    assert_texts(page, FALSE, (const char *[]){"discharging", NULL});
+    assert_balanced(page);
+}
+
+/** Not one measurement of old readings, but when they were and why there are no new ones. */
+static void test_stale(void)
+{
+    Battery battery;
+
+    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, TRUE,
+                 (const char *[]){"Boat", "A4:C1:38:00:00:03", "not answering", "out of range",
+                                  "looking for the battery", "Last read 30\xC2\xA0s ago",
+                                  "2023-11-14 22:12:50", NULL});
+    assert_texts(page, FALSE,
+                 (const char *[]){"13.18", "20.12", ">35<", "34.9", "21.7", "3.301", "Cell low",
+                                  "class=bar", "<li ", "<dd", ">fresh<", NULL});
+    assert_balanced(page);
+}
+
+static void test_waiting(void)
+{
+    Battery battery;
+
+    make_waiting(&battery, "A4:C1:38:00:00:04", NULL);
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, TRUE,
+                 (const char *[]){"A4:C1:38:00:00:04", ">waiting<", "No readings yet",
+                                  "looking for the battery", NULL});
+    assert_texts(page, FALSE, (const char *[]){"Last read", "1970", "<dd", ">fresh<", NULL});
+    assert_balanced(page);
+}
+
+static void test_hostile(void)
+{
+    Battery battery;
+
+    make_hostile(&battery);
+    for (int stale = 0; stale <= 1; stale++) {
+        if (stale)
+            battery.read_at_us -= 1000 * (int64_t)INTERVAL;
+        g_autoptr(GString) page = render(&battery, "/m\"><script>&'");
+
+        g_assert_true(g_utf8_validate(page->str, (gssize)page->len, NULL));
+        assert_texts(page, TRUE,
+                     (const char *[]){"d&lt;script&gt;e", "&lt;b&gt;",
+                                      "href=\"/m&quot;&gt;&lt;script&gt;&amp;&#39;\"", NULL});
+        assert_texts(page, FALSE, (const char *[]){"<script", "<img", "onerror=\"", "<b>&", NULL});
+        g_assert_cmpint(strstr(page->str, "&lt;img") != NULL, ==, stale);
+        assert_balanced(page);
+    }
+}
+
+static void test_limits(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.basic.soc_percent = 255;
+    battery.basic.protection = 0xFFFF;
+    battery.basic.tail.alarms = 0xFFFF;
+    battery.basic.current_ma = INT32_MIN;
+    battery.basic.pack_mv = 655350;
+    battery.basic.sensor_count = JBD_MAX_SENSORS;
+    battery.cells.count = JBD_MAX_CELLS;
+    battery.cells.mv[0] = 0;
+    battery.cells.mv[JBD_MAX_CELLS - 1] = 65535;
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, TRUE, (const char *[]){"--v:100%", "--v:33%", "65.535", "32 cells", NULL});
+    assert_texts(page, FALSE, (const char *[]){"--v:255%", NULL});
+    assert_balanced(page);
+}
+
+/** Ages and amounts where the way of writing them changes. */
+static void test_durations(void)
+{
+    static const struct {
+        int64_t seconds;
+        const char *text;
+    } cases[] = {
+        {59, "59 s"},
+        {60, "1 min"},
+        {3599, "59 min"},
+        {3600, "1 h 0 min"},
+        {86399, "23 h 59 min"},
+        {86400, "1 d 0 h"},
+        {100 * 86400LL, "100 d 0 h"},
+    };
+    Battery battery;
+
+    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        battery.read_at_us = NOW_US - cases[i].seconds * SECOND;
+        g_autoptr(GString) page = render(&battery, "/metrics");
+        g_autofree char *text = g_strdup_printf("Last read %s ago", cases[i].text);
+
+        g_string_replace(page, "\xC2\xA0", " ", 0);
+        assert_texts(page, TRUE, (const char *[]){text, NULL});
+    }
+}
+
+static void test_none(void)
+{
+    g_autoptr(GString) page = render(NULL, "/metrics");
+    assert_balanced(page);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/export/page/fresh", test_fresh);
+    g_test_add_func("/export/page/charging", test_charging);
+    g_test_add_func("/export/page/stale", test_stale);
+    g_test_add_func("/export/page/waiting", test_waiting);
+    g_test_add_func("/export/page/hostile", test_hostile);
+    g_test_add_func("/export/page/limits", test_limits);
+    g_test_add_func("/export/page/durations", test_durations);
+    g_test_add_func("/export/page/none", test_none);
+    return g_test_run();
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole expositions, byte for byte, against tests/data/export/, and against two strict readers.
+ * UPDATE_GOLDEN=1 writes the files anew. Runs from the top of the source tree.
+ */
+#include "unit/export-batteries.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <locale.h>
+#include <math.h>
+
+#define STRICT "tests/unit/export-strict.py"
+
+enum { MAX_BATTERIES = 2 };
+
+/** A name of a golden file, and the batteries in it. */
+typedef struct {
+    const char *name;
+    void (*make)(Battery batteries[MAX_BATTERIES]);
+    guint n_batteries;
+    gboolean without_legacy;
+} Case;
+
+static void make_case_fresh(Battery *batteries)
+{
+    make_fresh(&batteries[0], "A4:C1:38:00:00:01", "House");
+}
+
+static void make_case_clone(Battery *batteries)
+{
+    make_clone(&batteries[0], "A4:C1:38:00:00:02", NULL);
+}
+
+static void make_case_two(Battery *batteries)
+{
+    make_case_fresh(&batteries[0]);
+    make_case_clone(&batteries[1]);
+}
+
+static void make_case_stale(Battery *batteries)
+{
+    make_stale(&batteries[0], "A4:C1:38:00:00:03", "Boat");
+}
+
+static void make_case_waiting(Battery *batteries)
+{
+    make_waiting(&batteries[0], "A4:C1:38:00:00:04", "Shed");
+}
+
+static void make_case_hostile(Battery *batteries)
+{
+    make_hostile(&batteries[0]);
+}
+
+static const Case cases[] = {
+    {"fresh", make_case_fresh, 1, FALSE},     {"clone", make_case_clone, 1, FALSE},
+    {"two", make_case_two, 2, FALSE},         {"stale", make_case_stale, 1, FALSE},
+    {"waiting", make_case_waiting, 1, FALSE}, {"hostile", make_case_hostile, 1, FALSE},
+    {"modern", make_case_fresh, 1, TRUE},
+};
+
+static GString *render_case(const Case *c, ExportFormat format)
+{
+    static Battery batteries[MAX_BATTERIES];
+    const Battery *const pointers[MAX_BATTERIES] = {&batteries[0], &batteries[1]};
+
+    c->make(batteries);
+    ExportView view = make_view(pointers, c->n_batteries);
+    view.legacy = !c->without_legacy;
+    GString *out = g_string_new(NULL);
+    export_metrics(&view, format, out);
+    return out;
+}
+
+/** What a golden file holds: everything that is the same in each run and in each version. */
+static char *without_process(const GString *exposition)
+{
+    GString *out = g_string_new(NULL);
+    g_auto(GStrv) lines = g_strsplit(exposition->str, "\n", -1);
+
+    for (guint i = 0; lines[i] && lines[i + 1]; i++) {
+        if (!strstr(lines[i], "process_") && !strstr(lines[i], "bms_exporter_build_info"))
+            g_string_append_printf(out, "%s\n", lines[i]);
+    }
+    return g_string_free(out, FALSE);
+}
+
+/** The first line in which two texts differ, for a message that helps. */
+static void assert_same_text(const char *file, const char *is, const char *should)
+{
+    g_auto(GStrv) a = g_strsplit(is, "\n", -1);
+    g_auto(GStrv) b = g_strsplit(should, "\n", -1);
+
+    for (guint i = 0; a[i] || b[i]; i++) {
+        if (g_strcmp0(a[i], b[i]) != 0) {
+            g_test_message("%s, line %u", file, i + 1);
+            g_assert_cmpstr(a[i], ==, b[i]);
+        }
+        if (!a[i] || !b[i])
+            break;
+    }
+    g_assert_cmpstr(is, ==, should);
+}
+
+static void compare_with_golden(const Case *c, ExportFormat format, const char *suffix)
+{
+    g_autofree char *file = g_strdup_printf("tests/data/export/%s.%s", c->name, suffix);
+    g_autofree char *golden = NULL;
+    g_autoptr(GError) error = NULL;
+    GString *exposition = render_case(c, format);
+    g_autofree char *text = without_process(exposition);
+
+    g_string_free(exposition, TRUE);
+    if (g_getenv("UPDATE_GOLDEN")) {
+        g_file_set_contents(file, text, -1, &error);
+        g_assert_no_error(error);
+        return;
+    }
+    g_file_get_contents(file, &golden, NULL, &error);
+    g_assert_no_error(error);
+    assert_same_text(file, text, golden);
+}
+
+static void test_golden(gconstpointer data)
+{
+    compare_with_golden(data, EXPORT_TEXT, "txt");
+    compare_with_golden(data, EXPORT_OPENMETRICS, "openmetrics");
+}
+
+/* ---- strict readers ------------------------------------------------------------------------ */
+
+/** @return FALSE if the program is not there */
+static gboolean read_by(const char *const *argv, GString *exposition, const char *what)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *output = NULL;
+    g_autoptr(GSubprocess) process =
+        g_subprocess_newv(argv,
+                          G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
+                              G_SUBPROCESS_FLAGS_STDERR_MERGE,
+                          &error);
+    if (g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT))
+        return FALSE;
+    g_assert_no_error(error);
+    g_subprocess_communicate_utf8(process, exposition->str, NULL, &output, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(g_subprocess_get_if_exited(process));
+    if (g_subprocess_get_exit_status(process) == 77)
+        return FALSE;
+    if (g_subprocess_get_exit_status(process) != 0)
+        g_test_message("%s, %s: %s", argv[0], what, output);
+    g_assert_cmpint(g_subprocess_get_exit_status(process), ==, 0);
+    return TRUE;
+}
+
+static void read_every_case_by(const char *const *argv, ExportFormat format)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GString *exposition = render_case(&cases[i], format);
+        const gboolean there = read_by(argv, exposition, cases[i].name);
+
+        g_string_free(exposition, TRUE);
+        if (!there) {
+            g_test_skip("not installed");
+            return;
+        }
+    }
+}
+
+static void test_strict_openmetrics(void)
+{
+    read_every_case_by((const char *[]){"/usr/bin/python3", STRICT, "openmetrics", NULL},
+                       EXPORT_OPENMETRICS);
+}
+
+static void test_strict_text(void)
+{
+    read_every_case_by((const char *[]){"/usr/bin/python3", STRICT, "text", NULL}, EXPORT_TEXT);
+}
+
+static void test_promtool(void)
+{
+    const char *ours = "build/tools/promtool"; /* where the Makefile puts one */
+    const char *promtool = g_file_test(ours, G_FILE_TEST_IS_EXECUTABLE) ? ours : "promtool";
+
+    read_every_case_by((const char *[]){promtool, "check", "metrics", NULL}, EXPORT_TEXT);
+}
+
+/* ---- single properties --------------------------------------------------------------------- */
+
+static GString *render_one(const Battery *battery, ExportFormat format, int64_t now_us)
+{
+    ExportView view = make_view(&battery, 1);
+    GString *out = g_string_new(NULL);
+
+    view.now_us = now_us;
+    export_metrics(&view, format, out);
+    return out;
+}
+
+static void assert_line(const Battery *battery, const char *line, gboolean there)
+{
+    GString *out = render_one(battery, EXPORT_TEXT, NOW_US);
+    g_autofree char *wanted = g_strdup_printf("\n%s", line);
+
+    if ((strstr(out->str, wanted) != NULL) != there)
+        g_error("%s is %s", line, there ? "missing" : "there");
+    g_string_free(out, TRUE);
+}
+
+/** The last µs in which readings are fresh, and the first in which they are not. */
+static void test_staleness(void)
+{
+    const int64_t last = BATTERY_FRESH_INTERVALS * INTERVAL;
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "House");
+    for (int64_t too_old = 0; too_old <= 1; too_old++) {
+        GString *out = render_one(&battery, EXPORT_TEXT, battery.read_at_us + last + too_old);
+
+        g_assert_cmpint(strstr(out->str, "\nbms_voltage ") == NULL, ==, too_old);
+        g_assert_cmpint(strstr(out->str, "\nbms_pack_voltage_volts{") == NULL, ==, too_old);
+        g_assert_cmpint(strstr(out->str, "\nbms_up{battery=\"House\"} 0") != NULL, ==, too_old);
+        g_assert_nonnull(strstr(out->str, "\nbms_last_update 1"));
+        g_assert_nonnull(strstr(out->str, "\nbms_charge_cycles_total{"));
+        g_string_free(out, TRUE);
+    }
+}
+
+static void test_time_left(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.basic.current_ma = 10000; /* (98.5 − 34.93) Ah / 10 A, from the capacity learnt */
+    assert_line(&battery, "bms_time_to_full_seconds{battery=\"B\"} 22885\n", TRUE);
+    assert_line(&battery, "bms_time_left{mode=\"charging\"} 22885\n", TRUE);
+    assert_line(&battery, "bms_time_to_empty_seconds", FALSE);
+    battery.basic.remaining_mah = 98500;
+    assert_line(&battery, "bms_time_to_full_seconds", FALSE);
+    battery.basic.current_ma = 0;
+    assert_line(&battery, "bms_time_left", FALSE);
+    battery.basic.current_ma = -10;
+    assert_line(&battery, "bms_time_to_empty_seconds{battery=\"B\"} 35460000\n", TRUE);
+    assert_line(&battery, "bms_time_left{mode=\"discharging\"} 35460000\n", TRUE);
+    battery.basic.remaining_mah = 0;
+    assert_line(&battery, "bms_time_to_empty_seconds", FALSE);
+}
+
+/** −0.03 W is 0 W, not −0 W, and so counts as charging, as it always did. */
+static void test_power_of_nothing(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.cells.count = 1;
+    battery.basic.current_ma = -10;
+    assert_line(&battery, "bms_power 0\n", TRUE);
+    assert_line(&battery, "bms_mode{bms_mode=\"charging\"} 1\n", TRUE);
+    battery.basic.current_ma = -20; /* −0.0658 W */
+    assert_line(&battery, "bms_power -0.1\n", TRUE);
+    assert_line(&battery, "bms_mode{bms_mode=\"charging\"} 0\n", TRUE);
+}
+
+/** The most cells and sensors that the structs hold, and values at their limits. */
+static void test_limits(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.cells.count = JBD_MAX_CELLS;
+    for (unsigned i = 0; i < JBD_MAX_CELLS; i++)
+        battery.cells.mv[i] = 65535;
+    battery.basic.balancing = 0x80000000;
+    battery.basic.sensor_count = JBD_MAX_SENSORS;
+    battery.basic.pack_mv = 655350;
+    battery.basic.current_ma = INT32_MIN;
+    battery.basic.nominal_mah = 0;
+    battery.basic.has_tail = false;
+    battery.polls = INT64_MAX;
+    assert_line(&battery, "bms_voltage32 65.535\n", TRUE);
+    assert_line(&battery, "bms_cell_balancing{battery=\"B\",cell=\"32\"} 1\n", TRUE);
+    assert_line(&battery, "bms_balance_status{cell=\"celbals[32]\"} 1\n", TRUE);
+    assert_line(&battery, "bms_temperature_celsius{battery=\"B\",sensor=\"116\"} 0\n", TRUE);
+    assert_line(&battery, "bms_pack_current_amperes{battery=\"B\"} -2147483.648\n", TRUE);
+    assert_line(&battery, "bms_polls_total{battery=\"B\"} 9223372036854775807\n", TRUE);
+    assert_line(&battery, "bms_ah_percent", FALSE);
+    assert_line(&battery, "bms_full_charge_capacity_amperehours", FALSE);
+}
+
+static void test_counters_without_restarts(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    assert_line(&battery, "bms_restarts_total{battery=\"B\"} 1\n", TRUE);
+    battery.counters.count = JBD_N_COUNTERS - 1;
+    assert_line(&battery, "bms_restarts_total", FALSE);
+    assert_line(&battery, "bms_protection_events_total{", TRUE);
+    assert_line(&battery, "bms_protection_events_total{battery=\"B\",protection=\"restarts\"}",
+                FALSE);
+    battery.has_counters = false;
+    assert_line(&battery, "bms_protection_events_total", FALSE);
+}
+
+static void test_not_finite(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.charged_joules = (double)INFINITY;
+    assert_line(&battery, "bms_charge_energy_joules_total", FALSE);
+    assert_line(&battery, "# TYPE bms_charge_energy_joules_total", FALSE);
+}
+
+/** Decimal points stay points where the locale writes commas. */
+static void test_locale(void)
+{
+    static const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"};
+    gboolean found = FALSE;
+
+    for (guint i = 0; i < G_N_ELEMENTS(with_comma) && !found; i++)
+        found = setlocale(LC_ALL, with_comma[i]) != NULL;
+    if (!found) {
+        g_test_skip("no locale with a decimal comma");
+        return;
+    }
+    compare_with_golden(&cases[0], EXPORT_TEXT, "txt");
+    setlocale(LC_ALL, "C");
+}
+
+/** The number behind @a key in @a text. */
+static double number_behind(const char *text, const char *key)
+{
+    g_autofree char *line_start = g_strdup_printf("\n%s", key);
+    const char *at = strstr(text, line_start);
+
+    if (!at)
+        g_error("no %s", key);
+    return g_ascii_strtod(at + strlen(line_start), NULL);
+}
+
+static void assert_near(double a, double b, double difference)
+{
+    g_assert_cmpfloat(fabs(a - b), <=, difference);
+}
+
+/** Against what the kernel says in another place; memory may have grown in between. */
+static void test_process(void)
+{
+    g_autofree char *status = NULL;
+    Battery battery;
+
+    make_waiting(&battery, "A4:C1:38:00:00:01", "B");
+    const int fd = g_open("/dev/null", O_RDONLY, 0);
+    g_assert_true(g_file_get_contents("/proc/self/status", &status, NULL, NULL));
+    GString *one_more = render_one(&battery, EXPORT_TEXT, NOW_US);
+    g_assert_true(g_close(fd, NULL));
+    GString *out = render_one(&battery, EXPORT_TEXT, NOW_US);
+
+    g_assert_cmpfloat(number_behind(out->str, "process_threads "), ==,
+                      number_behind(status, "Threads:\t"));
+    assert_near(number_behind(out->str, "process_virtual_memory_bytes "),
+                number_behind(status, "VmSize:\t") * 1024, 64e6);
+    assert_near(number_behind(out->str, "process_resident_memory_bytes "),
+                number_behind(status, "VmRSS:\t") * 1024, 8e6);
+    g_assert_cmpfloat(number_behind(out->str, "process_open_fds "), >=, 3);
+    g_assert_cmpfloat(number_behind(out->str, "process_open_fds "), <, 50);
+    g_assert_cmpfloat(number_behind(one_more->str, "process_open_fds "), ==,
+                      number_behind(out->str, "process_open_fds ") + 1);
+    g_assert_cmpfloat(number_behind(out->str, "process_max_fds "), >=, 50);
+    g_assert_cmpfloat(number_behind(out->str, "process_cpu_seconds_total "), >, 0);
+    g_assert_cmpfloat(number_behind(out->str, "process_cpu_seconds_total "), <, 3600);
+    g_assert_cmpfloat(number_behind(out->str, "process_start_time_seconds "), ==, STARTED);
+    g_assert_nonnull(strstr(out->str, "\nbms_exporter_build_info{version=\""));
+    g_string_free(one_more, TRUE);
+    g_string_free(out, TRUE);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/export/golden/%s", cases[i].name);
+        g_test_add_data_func(path, &cases[i], test_golden);
+    }
+    g_test_add_func("/export/strict/openmetrics", test_strict_openmetrics);
+    g_test_add_func("/export/strict/text", test_strict_text);
+    g_test_add_func("/export/strict/promtool", test_promtool);
+    g_test_add_func("/export/staleness", test_staleness);
+    g_test_add_func("/export/time-left", test_time_left);
+    g_test_add_func("/export/power-of-nothing", test_power_of_nothing);
+    g_test_add_func("/export/limits", test_limits);
+    g_test_add_func("/export/counters-without-restarts", test_counters_without_restarts);
+    g_test_add_func("/export/not-finite", test_not_finite);
+    g_test_add_func("/export/locale", test_locale);
+    g_test_add_func("/export/process", test_process);
+    return g_test_run();
+}
