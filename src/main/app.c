@@ -43,7 +43,6 @@ static ExportView view_of(const App *app)
         .n_batteries = app->units->len,
         .legacy = app->options->legacy,
         .now_us = g_get_monotonic_time(),
-        .now = (double)g_get_real_time() / 1e6,
         .started = app->started,
     };
 }
