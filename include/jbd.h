@@ -64,9 +64,10 @@ enum {
 /** A response whose length, end and checksum are right. */
 typedef struct {
     uint8_t reg;
-    uint8_t status;      /**< 0 is ok; 0x80 no such register, 0x81 not allowed, … */
-    uint8_t size;        /**< bytes of payload */
-    const uint8_t *data; /**< the payload, inside the reassembler: valid until its _next or _reset */
+    uint8_t status; /**< 0 is ok; 0x80 no such register, 0x81 not allowed, … */
+    uint8_t size;   /**< bytes of payload */
+    const uint8_t
+        *data; /**< the payload, inside the reassembler: valid until its _next or _reset */
 } JbdFrame;
 
 /** What jbd_reassembler_next() found. */
