@@ -114,6 +114,9 @@ build/corpus/%: build/san/tests/fuzz/%.o build/san/tests/fuzz/fuzz-main.o build/
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
+# So that the sanitizers see each of GLib's allocations.
+export G_SLICE := always-malloc
+
 UNIT_BINARIES := $(UNIT_TESTS:%=build/unit/%)
 CORPUS_BINARIES := $(FUZZ_TESTS:%=build/corpus/%)
 # Each integration test runs three times: with the program as it is shipped, with sanitizers in it,

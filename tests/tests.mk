@@ -15,7 +15,12 @@ UNIT_TESTS := \
     test-jbd-frame \
     test-jbd-registers \
     test-jbd-vectors \
-    test-poller
+    test-log \
+    test-poller \
+    test-system \
+    test-web \
+    test-web-address \
+    test-web-clients
 
 # tests/unit/NAME.c, linked into each of them
 UNIT_HELPERS :=
@@ -26,4 +31,15 @@ FUZZ_TESTS := \
 
 # tests/integration/NAME.py
 INTEGRATION_TESTS := \
-    test-start
+    test-bluetoothd \
+    test-connect \
+    test-damage \
+    test-http \
+    test-once \
+    test-options \
+    test-random \
+    test-session \
+    test-several \
+    test-start \
+    test-stop \
+    test-systemd

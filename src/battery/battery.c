@@ -35,6 +35,8 @@ static void copy_text(char *out, size_t size, const char *text)
 {
     size_t length = strnlen(text, size - 1);
 
+    while (text[length] != '\0' && length > 0 && (text[length] & 0xC0) == 0x80)
+        length--; /* not inside a character of UTF-8 */
     memcpy(out, text, length);
     out[length] = '\0';
 }

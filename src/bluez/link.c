@@ -16,6 +16,10 @@
 
 #include "log.h"
 
+/* When the adapter is switched off or bluetoothd ends, devices are told of as disconnected first
+ * and the cause right behind. */
+enum { CAUSE_MS = 100 };
+
 static gboolean on_open(gpointer user);
 
 /* ---- small things ---------------------------------------------------------------------------- */
@@ -95,6 +99,15 @@ static gboolean on_come_down(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
+static gboolean on_cause_timeout(gpointer user)
+{
+    BluezLink *link = user;
+
+    link->timer = 0;
+    come_down(link);
+    return G_SOURCE_REMOVE;
+}
+
 static void on_disconnected(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -138,6 +151,8 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
 
     if (link->engaged && bluez->fault == LINK_FAULT_NONE)
         link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_disconnected);
+    else if (fault == LINK_FAULT_LOST)
+        link_set_timer(link, CAUSE_MS, on_cause_timeout);
     else
         set_idle(link, on_come_down);
     link->engaged = FALSE;
@@ -154,6 +169,10 @@ void link_environment_changed(BluezLink *link, LinkFault fault)
             link->events->kick(link->user);
         link->held = FALSE;
     } else if (link->stage == LINK_CLOSING) {
+        if (link->fault == LINK_FAULT_LOST) {
+            link->fault = fault;
+            g_clear_pointer(&link->detail, g_free);
+        }
         /* Nobody is left to answer the Disconnect; the time-out need not be waited for. */
         new_cancellable(link);
         set_idle(link, on_come_down);

@@ -6,6 +6,7 @@
 #include "system.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 
 enum { EXIT_WRONG_USAGE = 2 };
@@ -15,6 +16,8 @@ int main(int argc, char **argv)
     Options options;
     int status = EXIT_SUCCESS;
 
+    /* A reader of our output that goes away is an error to be told of, not an end. */
+    (void)signal(SIGPIPE, SIG_IGN);
     (void)setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
     switch (options_parse(&options, argc, argv)) {
     case OPTIONS_RUN:

@@ -42,11 +42,12 @@ static gboolean parse_duration(const char *option, const char *text, gint64 *us,
         const char *unit;
         double us;
     } units[] = {{"", 1e6}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
-    char *unit = NULL;
-    double value = g_ascii_strtod(text, &unit);
+    /* Digits and a point only: strtod() takes signs, exponents and hexadecimals too. */
+    const char *unit = text + strspn(text, "0123456789.");
+    char *end = NULL;
+    double value = g_ascii_strtod(text, &end);
 
-    /* A digit first: neither signs nor blanks, "nan" or "inf". */
-    for (gsize i = 0; g_ascii_isdigit(*text) && i < G_N_ELEMENTS(units); i++) {
+    for (gsize i = 0; g_ascii_isdigit(*text) && end == unit && i < G_N_ELEMENTS(units); i++) {
         if (strcmp(unit, units[i].unit) == 0 && value * units[i].us < 1e15) {
             *us = (gint64)(value * units[i].us + 0.5);
             return TRUE;
@@ -216,6 +217,25 @@ static gboolean check(Options *options, Words *words, GError **error)
     return !options->adapter || check_adapter(&options->adapter, error);
 }
 
+/* GOption does not mind a value behind a switch, as in --once=no. */
+static gboolean check_switches(const GOptionEntry *entries, int argc, char **argv, GError **error)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *equals = strchr(argv[i], '=');
+
+        for (const GOptionEntry *entry = entries; equals && entry->long_name; entry++) {
+            gsize length = strlen(entry->long_name);
+
+            if (entry->arg == G_OPTION_ARG_NONE && equals == argv[i] + 2 + length &&
+                strncmp(argv[i] + 2, entry->long_name, length) == 0) {
+                wrong(error, "--%s takes no value", entry->long_name);
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
 static gboolean parse_words(Options *options, Words *words, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
@@ -242,6 +262,9 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
         {0},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("ADDRESS[=NAME]…");
+
+    if (!check_switches(entries, argc, argv, error))
+        return FALSE;
 
     g_option_context_set_summary(
         context,
