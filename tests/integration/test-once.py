@@ -1,0 +1,163 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""--once: one poll, the metrics on standard output, the reason on standard error."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+
+import signal
+
+from harness import ADDRESS, ADDRESS2, Bench, Metrics, check, equal
+from readings import TRUE_BOARD, TRUTH, set_truth
+from tap import run, test
+
+
+def once(bench, *arguments, **settings):
+    return bench.start('--once', *arguments, hand_over=False, **settings)
+
+
+def sim(bench, *batteries, **settings):
+    bench.start_bus()
+    bench.start_sim(*(batteries or [ADDRESS + TRUE_BOARD]), **settings)
+    if not batteries:
+        set_truth(bench.sim)
+
+
+def check_failure(exporter, reason, status=1, **settings):
+    equal(exporter.end(**settings), status, 'exit status')
+    equal(exporter.output, b'', 'standard output')
+    lines = [line for line in exporter.log if 'no readings: ' in line]
+    equal(len(lines), 1, 'lines with a reason among %s' % exporter.log)
+    check(reason in lines[0], lines[0])
+
+
+@test
+def success(bench):
+    """One good poll: exit status 0, all of the metrics, and the link is closed."""
+    sim(bench)
+    exporter = once(bench)
+    equal(exporter.end(), 0, 'exit status')
+    metrics = Metrics(exporter.output.decode())
+    TRUTH.check(metrics)
+    equal(metrics('bms_up'), 1, 'bms_up')
+    equal(metrics.labels('bms_info')['model'], 'JBD-SP04S034-L8S-100A-B-U', 'model')
+    equal(metrics('bms_protection_events_total', protection='cell_overvoltage'), 14, 'counters')
+    equal([line for line in exporter.log if 'warning' in line or 'error' in line], [], 'warnings')
+    equal(bench.sim.battery()['connected'], False, 'the link is up')
+
+
+@test
+def two_batteries(bench):
+    """It waits for all batteries."""
+    sim(bench, ADDRESS, ADDRESS2)
+    exporter = once(bench, ADDRESS, ADDRESS2)
+    equal(exporter.end(), 0, 'exit status')
+    equal(list(Metrics(exporter.output.decode()).all('bms_up').values()), [1, 1], 'bms_up')
+
+
+@test
+def after_a_lost_answer(bench):
+    """It has patience with a board that loses requests."""
+    sim(bench)
+    bench.sim('fault * no-answer 2')
+    exporter = once(bench)
+    equal(exporter.end(), 0, 'exit status')
+    TRUTH.check(Metrics(exporter.output.decode()))
+
+
+@test
+def after_a_refused_connect(bench):
+    """It has patience with a Connect that fails now and then."""
+    sim(bench)
+    bench.sim('fault * connect-fail org.bluez.Error.Failed le-connection-abort-by-local 1')
+    exporter = once(bench)
+    equal(exporter.end(), 0, 'exit status')
+    TRUTH.check(Metrics(exporter.output.decode()))
+
+
+@test
+def no_bus(bench):
+    """No bus: exit status 1 and the reason."""
+    check_failure(once(bench), 'no D-Bus system bus')
+
+
+@test
+def no_bluetoothd(bench):
+    """No bluetoothd: exit status 1 and the reason."""
+    bench.start_bus()
+    check_failure(once(bench), 'bluetoothd is not running')
+
+
+@test
+def no_adapter(bench):
+    """No adapter: exit status 1 and the reason."""
+    sim(bench)
+    bench.sim('adapter remove')
+    check_failure(once(bench), 'no such Bluetooth adapter')
+
+
+@test
+def other_adapter(bench):
+    """Not the adapter that was asked for: exit status 1 and the reason."""
+    sim(bench)
+    check_failure(once(bench, '--adapter=hci3'), 'no such Bluetooth adapter')
+
+
+@test
+def adapter_off(bench):
+    """Adapter off: exit status 1 and the reason."""
+    sim(bench)
+    bench.sim('adapter off')
+    check_failure(once(bench), 'adapter is off')
+
+
+@test
+def wrong_services(bench):
+    """Not a JBD board: exit status 1 and the reason."""
+    sim(bench)
+    bench.sim('fault * wrong-services')
+    check_failure(once(bench), 'not a JBD board')
+
+
+@test
+def one_of_two(bench):
+    """Only the battery that failed is complained about."""
+    sim(bench, ADDRESS, ADDRESS2)
+    bench.sim('fault %s wrong-services' % ADDRESS2)
+    exporter = once(bench, ADDRESS2 + '=second', ADDRESS + '=first')
+    equal(exporter.end(), 1, 'exit status')
+    equal(exporter.output, b'', 'standard output')
+    check(exporter.count_log('second: no readings: not a JBD board') == 1, 'no reason')
+
+
+@test
+def interrupted(bench):
+    """Interrupted: exit status 1, nothing on standard output."""
+    sim(bench, ADDRESS + ',absent')
+    exporter = once(bench)
+    bench.sim.until('discovery on')
+    equal(exporter.stop(signal.SIGINT), 1, 'exit status')
+    equal(exporter.output, b'', 'standard output')
+
+
+@test
+def no_socket_taken(bench):
+    """It needs no port."""
+    sim(bench)
+    other = bench.start('--poll.interval=10', ADDRESS)
+    equal(other.get('/-/healthy').status, 200, '/-/healthy')
+    other.stop()
+    exporter = once(bench, '--web.listen-address=127.0.0.1:%d' % other.port)
+    equal(exporter.end(), 0, 'exit status')
+
+
+@test
+def away(bench):
+    """A battery that is away: after its time exit status 1 and the reason."""
+    sim(bench, ADDRESS + ',absent')
+    check_failure(once(bench), 'not found', limit=90)
+
+
+run(Bench)
