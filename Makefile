@@ -41,7 +41,7 @@ endif
 # ---- what the program is made of ---------------------------------------------------------------
 
 include src/sources.mk   # LIB_SOURCES
-include tests/tests.mk   # UNIT_TESTS, UNIT_HELPERS, FUZZ_TESTS, INTEGRATION_TESTS
+include tests/tests.mk   # UNIT_TESTS, FUZZ_TESTS, INTEGRATION_TESTS, VALGRIND_TESTS
 include tests/sim/sim.mk # SIM_SOURCES
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -105,7 +105,7 @@ build/san/bms-exporter: $(call objects,san,src/main/main.c) build/san/libbms.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
-build/unit/%: build/san/tests/unit/%.o $(call objects,san,$(UNIT_HELPERS)) build/san/libbms.a
+build/unit/%: build/san/tests/unit/%.o build/san/libbms.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
@@ -119,9 +119,10 @@ export G_SLICE := always-malloc
 
 UNIT_BINARIES := $(UNIT_TESTS:%=build/unit/%)
 CORPUS_BINARIES := $(FUZZ_TESTS:%=build/corpus/%)
-# Each integration test runs three times: with the program as it is shipped, with sanitizers in it,
-# and under valgrind.
-INTEGRATION_RUNS := $(foreach mode,shipped sanitized valgrind,$(INTEGRATION_TESTS:%=build/integration/$(mode)/%))
+# Each integration test runs with the program as it is shipped and with sanitizers in it, some under
+# valgrind too.
+INTEGRATION_RUNS := $(VALGRIND_TESTS:%=build/integration/valgrind/%) \
+    $(foreach mode,shipped sanitized,$(INTEGRATION_TESTS:%=build/integration/$(mode)/%))
 
 build/integration/%: tests/integration/run-in-mode
 	$(Q)mkdir -p $(@D) && printf '#!/bin/sh\nexec %s %s %s "$$@"\n' '$(CURDIR)/$<' $(subst /, ,$*) > $@ && chmod +x $@
@@ -157,7 +158,7 @@ C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 print-flags: build/build-version.h
 	@echo $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(TEST_CFLAGS)
 
-lint:
+lint: build/tools/promtool
 	@prove -v tests/lint
 
 format:

@@ -22,9 +22,6 @@ UNIT_TESTS := \
     test-web-address \
     test-web-clients
 
-# tests/unit/NAME.c, linked into each of them
-UNIT_HELPERS :=
-
 # tests/fuzz/NAME.c, with its corpus in tests/fuzz/corpus-…
 FUZZ_TESTS := \
     fuzz-frame
@@ -42,4 +39,12 @@ INTEGRATION_TESTS := \
     test-several \
     test-start \
     test-stop \
-    test-systemd
+    test-systemd \
+    test-tour
+
+# Those of them that run under valgrind too: the rest count slots, which a program that is thirty
+# times slower does not keep.
+VALGRIND_TESTS := \
+    test-connect \
+    test-stop \
+    test-tour

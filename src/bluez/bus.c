@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-
+    REREAD_SECONDS = 5,
     FIRST_RETRY_SECONDS = 1,
     MAX_RETRY_SECONDS = 30,
 };
@@ -57,6 +57,11 @@ static void settle(Bluez *bluez)
         bluez->settled = TRUE;
         tell_fault(bluez, find_fault(bluez));
     }
+}
+
+const char *bluez_fault_detail(const Bluez *bluez)
+{
+    return bluez->fault == LINK_FAULT_BLUEZ ? bluez->complaint : NULL;
 }
 
 /* ---- calls and signals ----------------------------------------------------------------------- */
@@ -126,6 +131,15 @@ static void take_adapter(Bluez *bluez, char *path, gboolean powered)
     log_debug("adapter %s is %s", path, powered ? "on" : "off");
 }
 
+static gboolean on_reread(gpointer user)
+{
+    Bluez *bluez = user;
+
+    bluez->reread = 0;
+    read_objects(bluez);
+    return G_SOURCE_REMOVE;
+}
+
 static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -139,15 +153,19 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
         return;
     bluez = user;
     if (!objects) {
-        /* A bluetoothd that hangs: ask again for as long as it owns the name. */
-        if (bluez_error_class(error) == BLUEZ_ERROR_TIMEOUT)
-            read_objects(bluez);
-        else
-            log_warn("bluetoothd does not let itself be asked: %s", bluez_error_text(error));
+        /* It hangs, or does not like us: ask again for as long as it owns the name. */
+        g_free(bluez->complaint);
+        bluez->complaint = bluez_error_class(error) == BLUEZ_ERROR_TIMEOUT
+                               ? g_strdup("bluetoothd does not answer")
+                               : g_strdup_printf("bluetoothd does not let itself be asked: %s",
+                                                 bluez_error_text(error));
+        if (!bluez->reread)
+            bluez->reread = g_timeout_add_seconds(REREAD_SECONDS, on_reread, bluez);
         settle(bluez);
         return;
     }
     bluez->objects_known = TRUE;
+    g_clear_pointer(&bluez->complaint, g_free);
     if (objects_find_adapter(objects, bluez->wanted_adapter, &path, &powered))
         take_adapter(bluez, path, powered);
     else
@@ -208,6 +226,8 @@ static void drop_owner(Bluez *bluez)
     if (bluez->owner_cancellable)
         g_cancellable_cancel(bluez->owner_cancellable);
     g_clear_object(&bluez->owner_cancellable);
+    g_clear_handle_id(&bluez->reread, g_source_remove);
+    g_clear_pointer(&bluez->complaint, g_free);
     bluez_unwatch(bluez, &bluez->added_subscription);
     bluez_unwatch(bluez, &bluez->removed_subscription);
     drop_adapter(bluez);

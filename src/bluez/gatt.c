@@ -65,7 +65,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
         return;
     case BLUEZ_ERROR_UNKNOWN:
     case BLUEZ_ERROR_NOT_CONNECTED:
-        link_finish(link, LINK_FAULT_LOST, bluez_error_text(error));
+        link_finish(link, LINK_FAULT_LOST, NULL);
         return;
     case BLUEZ_ERROR_IN_PROGRESS:
     case BLUEZ_ERROR_TIMEOUT:
@@ -205,7 +205,8 @@ static void on_services(GObject *source, GAsyncResult *result, gpointer user)
     if (link->stage != LINK_RESOLVING)
         return;
     if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {
-        link_finish(link, LINK_FAULT_LOST, "BlueZ has forgotten the device");
+        link_finish(link, LINK_FAULT_LOST,
+                    "the connection broke: bluetoothd has forgotten the device");
         return;
     }
     if (!device.services_resolved) {

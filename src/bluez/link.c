@@ -177,7 +177,7 @@ void link_environment_changed(BluezLink *link, LinkFault fault)
         new_cancellable(link);
         set_idle(link, on_come_down);
     } else {
-        link_finish(link, fault, NULL);
+        link_finish(link, fault, bluez_fault_detail(link->bluez));
     }
 }
 
@@ -187,10 +187,11 @@ void link_object_removed(BluezLink *link, const char *path)
         return;
     if (g_strcmp0(path, link->device) == 0) {
         link->engaged = FALSE;
-        link_finish(link, LINK_FAULT_LOST, "BlueZ has removed the device");
+        link_finish(link, LINK_FAULT_LOST,
+                    "the connection broke: bluetoothd has removed the device");
     } else if (g_strcmp0(path, link->gatt.notify_path) == 0 ||
                g_strcmp0(path, link->gatt.write_path) == 0) {
-        link_finish(link, LINK_FAULT_LOST, "its services have vanished");
+        link_finish(link, LINK_FAULT_LOST, "the connection broke: its services have vanished");
     }
 }
 
@@ -209,7 +210,7 @@ static gboolean on_open(gpointer user)
     if (!link->bluez->settled)
         link->held = TRUE;
     else if (link->bluez->fault != LINK_FAULT_NONE)
-        link_finish(link, link->bluez->fault, NULL);
+        link_finish(link, link->bluez->fault, bluez_fault_detail(link->bluez));
     else
         radio_ask(&link->bluez->radio, link);
     return G_SOURCE_REMOVE;

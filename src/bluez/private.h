@@ -67,6 +67,8 @@ struct Bluez {
     guint added_subscription;
     guint removed_subscription;
     gboolean objects_known; /* the object tree has been read since the owner appeared */
+    guint reread;           /* GLib source that asks for the object tree again */
+    char *complaint;        /* why it could not be read so far, or NULL */
 
     char *adapter; /* object path, NULL while there is none */
     gboolean powered;
@@ -85,6 +87,9 @@ struct Bluez {
 void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *method,
                 GVariant *parameters, const GVariantType *reply, int timeout_ms,
                 GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
+
+/** What there is to say about Bluez.fault beyond link_fault_text(), or NULL. */
+const char *bluez_fault_detail(const Bluez *bluez);
 
 /** Subscribes to PropertiesChanged of @a iface at @a path; 0 where there is no owner. */
 guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,

@@ -232,8 +232,10 @@ static void end_round(Poller *poller)
 
 static void ask_next(Poller *poller)
 {
-    /* Optional reads must not eat into the next poll's time. */
-    bool time_left = now_of(poller) + 2 * min_answer_us < poller->slot_end;
+    /* Optional reads are given up when the next poll is due; there is no sense in beginning late.
+     */
+    int64_t needed = earlier(2 * min_answer_us, poller->config.interval_us / 4);
+    bool time_left = now_of(poller) + needed < poller->slot_end;
 
     for (int read = 0; read < JBD_N_READS; read++) {
         if (!(poller->wanted & 1U << read) || (!is_required((JbdRead)read) && !time_left))

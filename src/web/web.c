@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,6 +81,19 @@ static void on_completed(void *user, struct MHD_Connection *handle, void **reque
         connection_request_completed(info->socket_context, web->now);
 }
 
+/** Resolves escapes; what has a NUL in it becomes empty, for /metrics%00 is not /metrics. */
+static size_t unescape(void *user, struct MHD_Connection *handle, char *text)
+{
+    size_t size = MHD_http_unescape(text);
+
+    (void)user;
+    (void)handle;
+    if (memchr(text, '\0', size) == NULL)
+        return size;
+    text[0] = '\0';
+    return 0;
+}
+
 /** Starts what serves the sockets, when the first of them is there. */
 static gboolean ensure_started(Web *web, GError **error)
 {
@@ -92,7 +106,8 @@ static gboolean ensure_started(Web *web, GError **error)
         web, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, web, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)(WEB_CONNECTIONS_MAX + WEB_ACCEPTS_AT_ONCE),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_MEMORY,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     if (web->daemon == NULL) {
         g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_FAILED,
                             "libmicrohttpd could not be started");

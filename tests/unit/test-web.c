@@ -130,6 +130,7 @@ static void test_paths(Fixture *f, gconstpointer data)
         {"/hello/../hello", 404},
         {"*", 404},
         {"/hell%00o", 404},
+        {"/hello%00", 404},
         {"hello", 404},
     };
     Client *client = client_new(f);
