@@ -32,6 +32,7 @@ LIB_SOURCES := \
     src/main/unit.c \
     src/main/version.c \
     src/poller/poller.c \
+    src/poller/round.c \
     src/recovery/recovery.c \
     src/system/activation.c \
     src/system/log.c \
