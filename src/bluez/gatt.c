@@ -37,6 +37,7 @@ static void on_value(GDBusConnection *bus, const char *sender, const char *path,
     if (!value)
         return;
     data = g_variant_get_fixed_array(value, &size, 1);
+    link->heard = TRUE;
     link->unanswered = 0;
     if (size > 0)
         link->events->chunk(link->user, data, size);
@@ -95,16 +96,20 @@ void link_write(void *user, const uint8_t *data, size_t size)
 
     if (link->stage != LINK_UP)
         return;
+    /* While all goes well the answer itself tells that a command has arrived. To be told by
+     * bluetoothd as well would make a quarter of all messages. */
+    gboolean confirm = link->use_request || !link->heard || link->unanswered > 0;
+
     if (link->unanswered++ >= UNANSWERED_BEFORE_FLIP)
         flip_write_type(link);
     g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&options, "{sv}", "type",
                           g_variant_new_string(link->use_request ? "request" : "command"));
-    bluez_call(link->bluez, link->gatt.write_path, CHAR_IFACE, "WriteValue",
-               g_variant_new("(@aya{sv})",
-                             g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1),
-                             &options),
-               NULL, WRITE_MS, link->cancellable, on_written, link);
+    bluez_call(
+        link->bluez, link->gatt.write_path, CHAR_IFACE, "WriteValue",
+        g_variant_new("(@aya{sv})", g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1),
+                      &options),
+        NULL, WRITE_MS, confirm ? link->cancellable : NULL, confirm ? on_written : NULL, link);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
@@ -130,6 +135,7 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
         return;
     }
     link_clear_timer(link);
+    link->heard = FALSE;
     link->unanswered = 0;
     link_set_stage(link, LINK_UP);
     link->events->up(link->user);

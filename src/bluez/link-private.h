@@ -37,6 +37,7 @@ struct BluezLink {
     guint value_subscription;
     gboolean use_request; /* write with response */
     gboolean flipped;
+    gboolean heard;   /* a notification has come in this session */
     guint unanswered; /* writes since the last notification */
 
     LinkFault fault; /* with which the closing ends */
