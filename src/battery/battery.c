@@ -158,6 +158,10 @@ void battery_set_fault(Battery *battery, LinkFault fault, const char *detail)
 {
     battery->fault = fault;
     copy_text(battery->detail, sizeof battery->detail, detail ? detail : link_fault_text(fault));
+    /* It may quote others, and goes where a newline would begin something else. */
+    for (char *c = battery->detail; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == '\x7f')
+            *c = ' ';
 }
 
 bool battery_is_fresh(const Battery *battery, int64_t now_us)

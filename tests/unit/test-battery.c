@@ -83,6 +83,8 @@ static void test_long_texts_are_cut(void)
     memcpy(text + BATTERY_DETAIL_SIZE - 2, "\xc3\xa4", 2); /* ä, across the end */
     battery_set_fault(&battery, LINK_FAULT_LOST, text);
     g_assert_cmpuint(strlen(battery.detail), ==, BATTERY_DETAIL_SIZE - 2);
+    battery_set_fault(&battery, LINK_FAULT_LOST, "a\nREADY=1\tb\x7f");
+    g_assert_cmpstr(battery.detail, ==, "a READY=1 b ");
     battery_set_fault(&battery, LINK_FAULT_LOST, NULL);
     g_assert_cmpstr(battery.detail, ==, link_fault_text(LINK_FAULT_LOST));
 }
