@@ -12,6 +12,8 @@
 
 enum {
     REREAD_SECONDS = 5,
+    REWATCH_SECONDS = 60,
+    CONNECT_SECONDS = 30,
     FIRST_RETRY_SECONDS = 1,
     MAX_RETRY_SECONDS = 30,
 };
@@ -80,7 +82,7 @@ void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *m
 guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,
                              GDBusSignalCallback callback, gpointer user)
 {
-    if (!bluez->bus || !bluez->owner)
+    if (!bluez->bus || !bluez->owner || g_dbus_connection_is_closed(bluez->bus))
         return 0;
     return g_dbus_connection_signal_subscribe(bluez->bus, bluez->owner, PROPS_IFACE,
                                               "PropertiesChanged", path, iface,
@@ -104,19 +106,23 @@ static void on_adapter_changed(GDBusConnection *bus, const char *sender, const c
     g_autoptr(GVariant) properties = NULL;
     gboolean powered;
 
-    (void)bus, (void)sender, (void)path, (void)iface, (void)signal;
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
+    (void)bus, (void)sender, (void)iface, (void)signal;
+    /* What was told before the object tree came is in the tree. */
+    if (!bluez->objects_known || !g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
         return;
     properties = g_variant_get_child_value(parameters, 1);
     if (!g_variant_lookup(properties, "Powered", "b", &powered))
         return;
-    bluez->powered = powered;
-    update_fault(bluez);
+    if (g_strcmp0(path, bluez->adapter) == 0) {
+        bluez->powered = powered;
+        update_fault(bluez);
+    } else if (powered && bluez->fault != LINK_FAULT_NONE) {
+        read_objects(bluez); /* perhaps it will do instead of ours */
+    }
 }
 
 static void drop_adapter(Bluez *bluez)
 {
-    bluez_unwatch(bluez, &bluez->adapter_subscription);
     g_clear_pointer(&bluez->adapter, g_free);
     bluez->powered = FALSE;
 }
@@ -126,8 +132,6 @@ static void take_adapter(Bluez *bluez, char *path, gboolean powered)
     drop_adapter(bluez);
     bluez->adapter = path;
     bluez->powered = powered;
-    bluez->adapter_subscription =
-        bluez_watch_properties(bluez, path, ADAPTER_IFACE, on_adapter_changed, bluez);
     log_debug("adapter %s is %s", path, powered ? "on" : "off");
 }
 
@@ -203,20 +207,21 @@ static void on_removed(GDBusConnection *bus, const char *sender, const char *obj
                        const char *iface, const char *signal, GVariant *parameters, gpointer user)
 {
     Bluez *bluez = user;
+    g_autofree const char **interfaces = NULL;
     const char *path;
 
     (void)bus, (void)sender, (void)object_path, (void)iface, (void)signal;
     if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(oas)")))
         return;
-    g_variant_get(parameters, "(&oas)", &path, NULL);
-    if (g_strcmp0(path, bluez->adapter) == 0) {
+    g_variant_get(parameters, "(&o^a&s)", &path, &interfaces);
+    if (g_strcmp0(path, bluez->adapter) == 0 && g_strv_contains(interfaces, ADAPTER_IFACE)) {
         drop_adapter(bluez);
         update_fault(bluez);
         read_objects(bluez); /* perhaps there is another */
         return;
     }
     for (guint i = 0; i < bluez->links->len; i++)
-        link_object_removed(bluez->links->pdata[i], path);
+        link_object_removed(bluez->links->pdata[i], path, interfaces);
 }
 
 /* ---- bluetoothd ------------------------------------------------------------------------------ */
@@ -230,6 +235,7 @@ static void drop_owner(Bluez *bluez)
     g_clear_pointer(&bluez->complaint, g_free);
     bluez_unwatch(bluez, &bluez->added_subscription);
     bluez_unwatch(bluez, &bluez->removed_subscription);
+    bluez_unwatch(bluez, &bluez->adapter_subscription);
     drop_adapter(bluez);
     g_clear_pointer(&bluez->owner, g_free);
     bluez->objects_known = FALSE;
@@ -241,6 +247,7 @@ static void on_name_appeared(GDBusConnection *bus, const char *name, const char 
     Bluez *bluez = user;
 
     (void)name;
+    g_clear_handle_id(&bluez->rewatch, g_source_remove);
     drop_owner(bluez);
     update_fault(bluez); /* one owner may follow another without a gap */
     log_debug("bluetoothd is %s", owner);
@@ -252,7 +259,22 @@ static void on_name_appeared(GDBusConnection *bus, const char *name, const char 
     bluez->removed_subscription =
         g_dbus_connection_signal_subscribe(bus, owner, MANAGER_IFACE, "InterfacesRemoved", NULL,
                                            NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_removed, bluez, NULL);
+    /* Before the tree is asked for, and for all adapters: one that is switched on right behind the
+     * answer, as at boot, must not be missed, nor another than ours. */
+    bluez->adapter_subscription =
+        bluez_watch_properties(bluez, NULL, ADAPTER_IFACE, on_adapter_changed, bluez);
     read_objects(bluez);
+}
+
+static void watch_name(Bluez *bluez);
+
+static gboolean on_rewatch(gpointer user)
+{
+    Bluez *bluez = user;
+
+    bluez->rewatch = 0;
+    watch_name(bluez);
+    return G_SOURCE_REMOVE;
 }
 
 static void on_name_vanished(GDBusConnection *bus, const char *name, gpointer user)
@@ -261,7 +283,21 @@ static void on_name_vanished(GDBusConnection *bus, const char *name, gpointer us
 
     (void)bus, (void)name;
     drop_owner(bluez);
+    /* GDBus tells the same when the bus has not answered in time, and would then never look again.
+     */
+    if (!bluez->rewatch)
+        bluez->rewatch = g_timeout_add_seconds(REWATCH_SECONDS, on_rewatch, bluez);
     settle(bluez);
+}
+
+/* The watch does not start bluetoothd: whoever stopped it may have wanted that. */
+static void watch_name(Bluez *bluez)
+{
+    if (bluez->name_watch)
+        g_bus_unwatch_name(bluez->name_watch);
+    bluez->name_watch =
+        g_bus_watch_name_on_connection(bluez->bus, BLUEZ_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                       on_name_appeared, on_name_vanished, bluez, NULL);
 }
 
 /* ---- the bus --------------------------------------------------------------------------------- */
@@ -292,6 +328,7 @@ static void drop_bus(Bluez *bluez)
     if (bluez->name_watch)
         g_bus_unwatch_name(bluez->name_watch);
     bluez->name_watch = 0;
+    g_clear_handle_id(&bluez->rewatch, g_source_remove);
     drop_owner(bluez);
     if (bluez->bus)
         g_signal_handler_disconnect(bluez->bus, bluez->closed_handler);
@@ -320,6 +357,7 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return;
     bluez = user;
+    g_clear_handle_id(&bluez->bus_timer, g_source_remove);
     if (!bus) {
         if (bluez->retry_seconds == FIRST_RETRY_SECONDS)
             log_warn("no D-Bus system bus, trying on: %s", error->message);
@@ -332,12 +370,25 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
     bluez->retry_seconds = FIRST_RETRY_SECONDS;
     bluez->bus = g_object_ref(bus);
     bluez->closed_handler = g_signal_connect(bus, "closed", G_CALLBACK(on_closed), bluez);
-    /* The watch does not start bluetoothd: whoever stopped it may have wanted that. */
-    bluez->name_watch =
-        g_bus_watch_name_on_connection(bus, BLUEZ_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
-                                       on_name_appeared, on_name_vanished, bluez, NULL);
+    watch_name(bluez);
     update_fault(bluez);
     tell_bus_changed(bluez);
+}
+
+/* A bus that takes the connection and then says nothing. */
+static gboolean on_bus_timeout(gpointer user)
+{
+    Bluez *bluez = user;
+
+    bluez->bus_timer = 0;
+    g_cancellable_cancel(bluez->cancellable); /* on_bus() leaves us alone then */
+    g_object_unref(bluez->cancellable);
+    bluez->cancellable = g_cancellable_new();
+    if (bluez->retry_seconds == FIRST_RETRY_SECONDS)
+        log_warn("the D-Bus system bus does not answer, trying on");
+    settle(bluez);
+    retry_bus(bluez);
+    return G_SOURCE_REMOVE;
 }
 
 static void connect_bus(Bluez *bluez)
@@ -353,6 +404,7 @@ static void connect_bus(Bluez *bluez)
         retry_bus(bluez);
         return;
     }
+    bluez->bus_timer = g_timeout_add_seconds(CONNECT_SECONDS, on_bus_timeout, bluez);
     g_dbus_connection_new_for_address(address,
                                       G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
                                           G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
@@ -384,6 +436,7 @@ void bluez_free(Bluez *bluez)
     g_cancellable_cancel(bluez->cancellable);
     g_object_unref(bluez->cancellable);
     g_clear_handle_id(&bluez->retry, g_source_remove);
+    g_clear_handle_id(&bluez->bus_timer, g_source_remove);
     drop_bus(bluez);
     g_ptr_array_unref(bluez->links);
     g_queue_clear(&bluez->radio.waiting);

@@ -144,9 +144,10 @@ static void on_discovery_started(GObject *source, GAsyncResult *result, gpointer
     class = bluez_error_class(error);
     if (class == BLUEZ_ERROR_CANCELLED || class == BLUEZ_ERROR_IN_PROGRESS)
         return;
-    link->discovering = FALSE;
     if (link->device) /* found meanwhile */
         return;
+    if (class != BLUEZ_ERROR_TIMEOUT) /* then it may begin yet, and is to be stopped */
+        link->discovering = FALSE;
     detail = g_strdup_printf("discovery could not be started: %s", bluez_error_text(error));
     link_finish(link, LINK_FAULT_NOT_FOUND, detail);
 }
@@ -177,7 +178,10 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
 
     if (!objects) {
         if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
-            link_finish(link, LINK_FAULT_BLUEZ, "bluetoothd does not answer");
+            link_finish(link, LINK_FAULT_BLUEZ,
+                        bluez_error_class(error) == BLUEZ_ERROR_TIMEOUT
+                            ? "bluetoothd does not answer"
+                            : bluez_error_text(error));
         return;
     }
     if (link->device)

@@ -10,7 +10,7 @@ enum {
     RESOLVE_MS = 15000,
     /* ServicesResolved can be told before the objects are there (bluez issue 1489). */
     OBJECTS_RETRY_MS = 200,
-    OBJECTS_TRIES = 10,
+    OBJECTS_US = 2000000,
     NOTIFY_MS = 10000,
     WRITE_MS = 5000,
     UNANSWERED_BEFORE_FLIP = 2,
@@ -170,6 +170,14 @@ static gboolean on_resolve_timeout(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
+/* However often it is waited, the stage as a whole ends in time. */
+static void wait_for_services(BluezLink *link)
+{
+    gint64 left_ms = (link->resolve_by - g_get_monotonic_time()) / 1000;
+
+    link_set_timer(link, (guint)CLAMP(left_ms, 0, RESOLVE_MS), on_resolve_timeout);
+}
+
 static gboolean on_objects_retry(gpointer user)
 {
     BluezLink *link = user;
@@ -184,7 +192,10 @@ static void services_missing(BluezLink *link, GVariant *objects)
     g_autofree char *seen = objects_list_services(objects, link->device);
     g_autofree char *detail = NULL;
 
-    if (++link->objects_tries < OBJECTS_TRIES) {
+    /* From the time that they are resolved, the objects have a moment to come. */
+    if (link->resolve_by - g_get_monotonic_time() > OBJECTS_US)
+        link->resolve_by = g_get_monotonic_time() + OBJECTS_US;
+    if (g_get_monotonic_time() < link->resolve_by) {
         link_set_timer(link, OBJECTS_RETRY_MS, on_objects_retry);
         return;
     }
@@ -215,10 +226,14 @@ static void on_services(GObject *source, GAsyncResult *result, gpointer user)
                     "the connection broke: bluetoothd has forgotten the device");
         return;
     }
+    if (!device.connected) {
+        link->engaged = FALSE; /* lost before its signal was listened to */
+        link_finish(link, LINK_FAULT_LOST, NULL);
+        return;
+    }
     if (!device.services_resolved) {
-        if (!link->timer) /* they were, and are no more */
-            link_set_timer(link, RESOLVE_MS, on_resolve_timeout);
-        return; /* a signal comes, or the timer */
+        wait_for_services(link); /* a signal comes, or the timer */
+        return;
     }
     gatt_info_clear(&link->gatt);
     if (objects_find_gatt(objects, link->device, &link->gatt))
@@ -236,8 +251,8 @@ static void find_services(BluezLink *link)
 void link_resolve(BluezLink *link)
 {
     link_set_stage(link, LINK_RESOLVING);
-    link->objects_tries = 0;
-    link_set_timer(link, RESOLVE_MS, on_resolve_timeout);
+    link->resolve_by = g_get_monotonic_time() + RESOLVE_MS * 1000;
+    wait_for_services(link);
     /* They may be resolved already, from the cache: then no signal comes. */
     find_services(link);
 }

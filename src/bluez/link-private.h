@@ -31,7 +31,7 @@ struct BluezLink {
     gboolean discovering;
     gboolean rediscovered; /* the device was unknown to Connect once in this attempt */
     gboolean engaged;      /* Connect was called: there may be a link to take down */
-    guint objects_tries;
+    gint64 resolve_by;     /* monotonic: when RESOLVING is over at the latest */
 
     GattInfo gatt;
     guint value_subscription;

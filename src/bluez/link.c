@@ -133,6 +133,7 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
     link_clear_timer(link);
     g_clear_handle_id(&link->idle, g_source_remove);
     new_cancellable(link);
+    radio_leave(&bluez->radio, link);
     link_set_stage(link, LINK_CLOSING);
 
     bluez_unwatch(bluez, &link->device_subscription);
@@ -181,16 +182,17 @@ void link_environment_changed(BluezLink *link, LinkFault fault)
     }
 }
 
-void link_object_removed(BluezLink *link, const char *path)
+void link_object_removed(BluezLink *link, const char *path, const char *const *interfaces)
 {
     if (link->stage < LINK_RESOLVING || link->stage > LINK_UP)
         return;
-    if (g_strcmp0(path, link->device) == 0) {
+    if (g_strcmp0(path, link->device) == 0 && g_strv_contains(interfaces, DEVICE_IFACE)) {
         link->engaged = FALSE;
         link_finish(link, LINK_FAULT_LOST,
                     "the connection broke: bluetoothd has removed the device");
-    } else if (g_strcmp0(path, link->gatt.notify_path) == 0 ||
-               g_strcmp0(path, link->gatt.write_path) == 0) {
+    } else if (g_strv_contains(interfaces, CHAR_IFACE) &&
+               (g_strcmp0(path, link->gatt.notify_path) == 0 ||
+                g_strcmp0(path, link->gatt.write_path) == 0)) {
         link_finish(link, LINK_FAULT_LOST, "the connection broke: its services have vanished");
     }
 }

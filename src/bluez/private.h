@@ -44,6 +44,9 @@ typedef struct {
 /** Asks for the turn; link_granted() is called now or later. */
 void radio_ask(Radio *radio, BluezLink *link);
 
+/** Gives the place in the queue back, not the turn. Harmless if the link has none. */
+void radio_leave(Radio *radio, BluezLink *link);
+
 /** Gives the turn, or the place in the queue, back. Harmless if the link has neither. */
 void radio_release(Radio *radio, BluezLink *link);
 
@@ -60,7 +63,9 @@ struct Bluez {
     gulong closed_handler;
     guint retry; /* GLib source that tries the bus again */
     guint retry_seconds;
+    guint bus_timer; /* GLib source that bounds an attempt to connect */
     guint name_watch;
+    guint rewatch; /* GLib source that makes the watch anew */
 
     char *owner; /* unique name of bluetoothd, NULL while it is not there */
     GCancellable *owner_cancellable;
@@ -91,7 +96,8 @@ void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *m
 /** What there is to say about Bluez.fault beyond link_fault_text(), or NULL. */
 const char *bluez_fault_detail(const Bluez *bluez);
 
-/** Subscribes to PropertiesChanged of @a iface at @a path; 0 where there is no owner. */
+/** Subscribes to PropertiesChanged of @a iface at @a path (NULL: any); 0 where there is no owner.
+ */
 guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,
                              GDBusSignalCallback callback, gpointer user);
 void bluez_unwatch(Bluez *bluez, guint *subscription);
@@ -172,6 +178,6 @@ void link_hurry(BluezLink *link);
 void link_environment_changed(BluezLink *link, LinkFault fault);
 /** Objects came and went anywhere in BlueZ's tree. */
 void link_object_added(BluezLink *link, const char *path, GVariant *interfaces);
-void link_object_removed(BluezLink *link, const char *path);
+void link_object_removed(BluezLink *link, const char *path, const char *const *interfaces);
 
 #endif

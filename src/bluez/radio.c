@@ -21,9 +21,14 @@ void radio_ask(Radio *radio, BluezLink *link)
         grant_next(radio);
 }
 
-void radio_release(Radio *radio, BluezLink *link)
+void radio_leave(Radio *radio, BluezLink *link)
 {
     g_queue_remove(&radio->waiting, link);
+}
+
+void radio_release(Radio *radio, BluezLink *link)
+{
+    radio_leave(radio, link);
     if (radio->holder == link)
         grant_next(radio);
 }

@@ -338,7 +338,7 @@ int app_run(const Options *options)
         if (options->once)
             g_timeout_add_seconds(ONCE_LIMIT_SECONDS, on_once_limit, &app);
         else if (watchdog_us > 0)
-            g_timeout_add((guint)(watchdog_us / 2000), on_watchdog, &app);
+            g_timeout_add((guint)CLAMP(watchdog_us / 2000, 1, G_MAXINT), on_watchdog, &app);
         log_debug("bms-exporter %s (%s)", bms_version, bms_revision);
         bluez_start(app.bluez);
         for (guint i = 0; i < app.units->len; i++)

@@ -26,6 +26,9 @@
 static const int64_t stuck_us = 180 * INT64_C(1000000);
 /* The main loop may be late by this before it counts as standing still. */
 static const int64_t late_us = 10 * INT64_C(1000000);
+/* This late, the process has stood still (stopped, or starved), and so old are the answers that it
+ * finds waiting. */
+static const int64_t stood_still_us = 2 * INT64_C(1000000);
 
 int64_t poller_now(const Poller *poller)
 {
@@ -50,8 +53,9 @@ static void rearm(Poller *poller)
         if (poller->state == ASKING)
             when = earlier(when, poller->answer_by);
     }
-    poller->wake_at = when;
-    poller->host_ops->wake_at(poller->host, when);
+    /* What is overdue is late from now on: nobody could have woken us for a wish not made yet. */
+    poller->wake_at = when > poller_now(poller) ? when : poller_now(poller);
+    poller->host_ops->wake_at(poller->host, poller->wake_at);
 }
 
 static void changed(Poller *poller)
@@ -103,10 +107,23 @@ void poller_end_round(Poller *poller)
 
 /* ---- events of the link ---------------------------------------------------------------------- */
 
+/*
+ * What was asked before the process stood still may be answered now, with values of then that would
+ * look fresh. No answer tells when it was given; only a new session leaves them all behind.
+ */
+static void leave_old_answers(Poller *poller)
+{
+    if (poller->state != ASKING || poller_now(poller) - poller->wake_at <= stood_still_us)
+        return;
+    poller->slot_failure = POLL_FAILURE_MISSED;
+    poller_close_link(poller, SESSION_STALL);
+}
+
 static void on_chunk(void *user, const uint8_t *data, size_t size)
 {
     Poller *poller = user;
 
+    leave_old_answers(poller);
     round_take(poller, data, size);
     rearm(poller);
 }
@@ -144,6 +161,8 @@ static SessionReason reason_of(LinkFault fault)
     case LINK_FAULT_ADAPTER:
     case LINK_FAULT_ADAPTER_OFF:
         return SESSION_ADAPTER;
+    case LINK_FAULT_WRITE:
+        return SESSION_STALL; /* the link is there and does not carry */
     default:
         return SESSION_LINK_LOSS;
     }
@@ -165,7 +184,8 @@ static void on_down(void *user, LinkFault fault, const char *detail)
     } else {
         if (poller->state == ASKING || poller->state == IDLE) {
             poller->reason = reason_of(fault);
-            poller->slot_failure = POLL_FAILURE_LINK_LOSS;
+            poller->slot_failure =
+                fault == LINK_FAULT_WRITE ? POLL_FAILURE_TIMEOUT : POLL_FAILURE_LINK_LOSS;
         }
         poller_report_fault(poller, fault, detail);
         wait_before_opening(poller);
@@ -196,7 +216,7 @@ static void begin_slot(Poller *poller)
 
     if (poller->slot_due)
         battery_count_failure(poller->battery, poller->slot_failure, 1);
-    /* More than one at once: this process was stopped, or the machine asleep. */
+    /* More than one at once: this process has stood still. */
     if (begun > 1)
         battery_count_failure(poller->battery, POLL_FAILURE_MISSED, (uint64_t)begun - 1);
     battery_count_poll(poller->battery, (uint64_t)begun);
@@ -275,6 +295,7 @@ void poller_wake(Poller *poller)
 {
     if (poller->state == STOPPED || poller->stopping)
         return;
+    leave_old_answers(poller);
     if (poller->state == ASKING && poller_now(poller) >= poller->answer_by)
         round_try_failed(poller);
     if (poller_now(poller) >= poller->slot_end) {

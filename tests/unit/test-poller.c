@@ -54,6 +54,7 @@ typedef struct {
     guint closes;
     guint publications;
     guint faults;
+    guint stale_publications; /* of another current than the board has now */
     int64_t last_publication;
     int64_t longest_gap;
     int64_t last_open;
@@ -233,6 +234,8 @@ static void host_published(void *host)
     g_assert_cmpuint(world->battery.basic.pack_mv, ==, 25600);
     g_assert_cmpuint(world->battery.cells.count, ==, 4);
     g_assert_cmpuint(world->battery.cells.mv[3], ==, 0x1903);
+    if (world->battery.basic.current_ma != world->board.current * 10)
+        world->stale_publications++;
     if (world->publications++ > 0)
         world->longest_gap = MAX(world->longest_gap, world->now - world->last_publication);
     world->last_publication = world->now;
@@ -688,6 +691,23 @@ static void test_missed_slots(void)
     world_free(world);
 }
 
+/* An answer that was waiting while the process stood still is as old as that, however new it looks.
+ */
+static void test_old_answers_are_left_behind(void)
+{
+    World *world = world_running();
+
+    run_until(world, 1010 * S + 30000); /* 0x03 is asked for; its answer, of −1 A, is under way */
+    g_assert_cmpuint(world->asked[0x03], ==, 2);
+    world->board.current = 250;
+    world->now += 31 * S;
+    run_until(world, world->now + 10 * S);
+    g_assert_cmpuint(world->publications, >=, 2);
+    g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+    g_assert_cmpuint(world->stale_publications, ==, 0);
+    world_free(world);
+}
+
 static void test_energy_never_across_a_gap(void)
 {
     World *world = world_running();
@@ -833,6 +853,7 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/optional-reads", test_slot_goes_before_optional_reads);
     g_test_add_func("/poller/short-slots", test_optional_reads_in_short_slots);
     g_test_add_func("/poller/missed-slots", test_missed_slots);
+    g_test_add_func("/poller/old-answers", test_old_answers_are_left_behind);
     g_test_add_func("/poller/energy", test_energy_never_across_a_gap);
     g_test_add_func("/poller/offset", test_offset);
     g_test_add_func("/poller/stop", test_stop);
