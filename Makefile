@@ -2,7 +2,8 @@
 #
 #   make          builds build/bms-exporter and touches nothing else
 #   make run      installs what is missing, builds, runs: MAC=AA:BB:CC:DD:EE:FF, or a simulated battery
-#   make check    installs what is missing, builds, runs every test
+#   make check    installs what is missing, builds, runs the tests
+#   make check-realstack  runs it against the real bluetoothd and kernel, in a virtual machine
 #   make help     lists the rest
 
 VERSION := 0.1.0
@@ -43,6 +44,7 @@ endif
 include src/sources.mk   # LIB_SOURCES
 include tests/tests.mk   # UNIT_TESTS, FUZZ_TESTS, INTEGRATION_TESTS, VALGRIND_TESTS
 include tests/sim/sim.mk # SIM_SOURCES
+include tests/realstack/realstack.mk # PEER_SOURCES
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
@@ -137,6 +139,17 @@ integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integr
 check: check-deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
 	@prove -j$(shell nproc) --timer tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+
+# The shipped binary against the real bluetoothd and kernel, in a virtual machine; not part of check,
+# because it takes a quarter of an hour.
+.PHONY: check-realstack
+check-realstack: check-deps
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/realstack-peer
+	@prove -v tests/realstack/run
+
+build/realstack-peer: $(call objects,obj,$(PEER_SOURCES))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ -lm
 
 .PHONY: check-build
 check-build: build/bms-exporter build/bms-sim build/san/bms-exporter build/tools/promtool \

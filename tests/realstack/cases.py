@@ -1,0 +1,424 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""The cases. Runs inside the virtual machine; see run."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+
+import glob
+import signal
+
+from stack import Stack, case
+from harness import check, equal
+from tap import run
+
+
+def failures(metrics):
+    return metrics.sum('bms_poll_failures_total')
+
+
+# ---- in good weather -----------------------------------------------------------------------------
+
+@case
+def first_contact(stack):
+    """A board that BlueZ has never seen is found, connected to and read."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    exporter.logged('first readings: 8 cells, 26.54 V')
+    equal(exporter.stop(), 0, 'exit status')
+    stack.disconnected()
+
+
+@case
+def known_board(stack):
+    """A board that BlueZ knows is connected to without a discovery."""
+    stack.reads(first := stack.start())
+    equal(first.stop(), 0, 'exit status')
+    stack.reads(second := stack.start())
+    check(second.count_log('looking for the battery') == 1, 'found at once')
+
+
+@case
+def many_polls(stack):
+    """Two hundred polls in one session: none is lost."""
+    exporter = stack.start()
+    before = stack.reads(exporter)
+    after = exporter.until(lambda m: m('bms_polls_total') >= before('bms_polls_total') + 200,
+                           'polls', limit=150)
+    stack.true(after)
+    # An emulated processor on a busy machine may be late for one or two.
+    late = after('bms_poll_failures_total', reason='timeout') - \
+        before('bms_poll_failures_total', reason='timeout')
+    check(late <= 2, 'late polls: %d' % late)
+    equal(failures(after) - failures(before), late, 'failed polls')
+    # Nor of the pieces of an answer: that counts as one cut short.
+    for error in 'checksum', 'echo', 'status', 'sanity':
+        equal(after('bms_frame_errors_total', error=error), 0, 'damaged frames: ' + error)
+    equal(after.sum('bms_link_sessions_total'), 1, 'sessions')
+    check(after('bms_poll_duration_seconds_count') >= before('bms_poll_duration_seconds_count') +
+          199 - late, 'polls lost')
+
+
+@case
+def renewals(stack):
+    """Sessions renewed behind every poll: none fails, none is lost."""
+    exporter = stack.start('--poll.interval=8', '--session.renew=1')
+    before = stack.reads(exporter)
+    after = exporter.until(
+        lambda m: m('bms_link_sessions_total', reason='renewal') >= 8, 'renewals', limit=60)
+    equal(failures(after), failures(before), 'failed polls')
+    equal(after.sum('bms_link_sessions_total', reason='stall') +
+          after.sum('bms_link_sessions_total', reason='link_loss'), 0, 'lost sessions')
+    stack.reads(exporter)
+
+
+@case
+def two_boards(stack):
+    """Two boards are read side by side, and one that goes does not disturb the other."""
+    other = stack.start_peer()
+    exporter = stack.start(stack.peer.address, other.address)
+    exporter.fresh(2)  # the first one first: see peer_hci.c
+    stack.reads(exporter)
+    stack.reads(exporter, other)
+    other('vanish')
+    stack.gone(exporter, other)
+    stack.reads(exporter)
+    other('return')
+    stack.reads(exporter, other)
+    stack.reads(exporter)
+
+
+# ---- the board -----------------------------------------------------------------------------------
+
+@case
+def out_of_range(stack):
+    """A board that goes out of range is told of, its values go, and come back with it."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    stack.peer('vanish')
+    stack.gone(exporter)
+    exporter.logged('warning: ')
+    stack.peer('return')
+    stack.reads(exporter)
+    exporter.logged('readings are back')
+
+
+@case
+def drops_the_link(stack):
+    """A link that the board ends, for whatever reason, is made again."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    for reason in '13', '08', '15', '3e':
+        mark = stack.peer.mark()
+        stack.peer('drop ' + reason)
+        stack.peer.until('connected', stack.peer.until('disconnected ' + reason, mark))
+        stack.reads(exporter)
+
+
+@case
+def not_there(stack):
+    """A board that is not there at first is read as soon as it comes."""
+    stack.peer('vanish')
+    exporter = stack.start()
+    exporter.logged('warning: .*not found')
+    stack.peer('return')
+    stack.reads(exporter)
+
+
+@case
+def goes_while_asked(stack):
+    """A board that ends the link instead of answering is read again."""
+    exporter = stack.start()
+    for request in 1, 2, 3:
+        stack.peer('drop-request %d' % request)
+        stack.peer.until('disconnected', stack.peer.mark())
+        stack.reads(exporter)
+
+
+@case
+def goes_while_connecting(stack):
+    """Links that break as soon as they are there do not keep the next one from being made."""
+    stack.peer('refuse 3')
+    exporter = stack.start()
+    stack.reads(exporter)
+    equal(stack.peer.state()['links'], 4, 'links')
+
+
+@case
+def goes_while_discovered(stack):
+    """Links that break in the middle of service discovery leave nothing behind that hurts."""
+    exporter = stack.start()
+    for packet in 1, 3, 5, 8, 11, 14:
+        stack.peer('drop-att %d' % packet)
+        stack.peer.until('disconnected', stack.peer.mark())
+    stack.reads(exporter)
+
+
+@case
+def connects_and_is_deaf(stack):
+    """A board that connects and answers nothing at all is told of, and read when it does."""
+    stack.peer('deaf on')
+    exporter = stack.start()
+    exporter.logged('warning: ')
+    equal(exporter.metrics()('bms_up'), 0, 'bms_up')
+    stack.peer('deaf off')
+    stack.reads(exporter)
+
+
+@case
+def silent(stack):
+    """A board that takes requests and never answers is told of, and read when it does."""
+    stack.peer('fault silent')
+    exporter = stack.start()
+    exporter.logged('warning: .*connected but silent')
+    stack.true(exporter.metrics())
+    stack.peer('clear')
+    stack.reads(exporter)
+    stack.peer('fault silent')
+    stack.gone(exporter)
+    stack.peer('clear')
+    stack.reads(exporter)
+
+
+@case
+def answers_when_asked_again(stack):
+    """Requests that are lost now and then are repeated, and no poll fails for it."""
+    exporter = stack.start('--poll.interval=4')
+    before = stack.reads(exporter)
+    for _ in range(6):
+        stack.peer('fault no-answer 1')
+        after = stack.reads(exporter)
+    equal(failures(after), failures(before), 'failed polls')
+    equal(after.sum('bms_link_sessions_total'), 1, 'sessions')
+
+
+@case
+def drops_every_few_seconds(stack):
+    """A board that ends the link every few seconds is read in between."""
+    stack.peer('fault drop-every 8')
+    exporter = stack.start()
+    for _ in range(4):
+        mark = stack.peer.mark()
+        stack.reads(exporter)
+        stack.peer.until('disconnected', mark)
+    stack.peer('clear')
+    stack.reads(exporter)
+
+
+@case
+def services_vanish(stack):
+    """Services that vanish from a live link, and come back elsewhere, are followed."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    stack.peer('services hide')
+    stack.gone(exporter)
+    exporter.logged('warning: ')
+    stack.peer('services show')
+    stack.reads(exporter)
+    stack.peer('services move')
+    stack.reads(exporter)
+
+
+@case
+def services_move_unseen(stack):
+    """Services that have moved while nobody was connected are found again."""
+    stack.reads(first := stack.start())
+    equal(first.stop(), 0, 'exit status')
+    stack.disconnected()
+    stack.peer('services move')
+    stack.reads(stack.start())
+
+
+# ---- bluetoothd and the adapter ------------------------------------------------------------------
+
+@case
+def bluetoothd_killed(stack):
+    """bluetoothd killed and started again: reading goes on."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    stack.bluez.kill()
+    exporter.logged('warning: .*bluetoothd is not running')
+    stack.gone(exporter)
+    stack.start_bluez()
+    stack.reads(exporter)
+    equal(exporter.metrics()('bms_link_sessions_total', reason='bluez'), 1, 'sessions')
+
+
+@case
+def bluetoothd_restarted(stack):
+    """bluetoothd stopped in an orderly way and started again: reading goes on."""
+    exporter = stack.start()
+    for _ in range(2):
+        stack.reads(exporter)
+        stack.bluez.kill(signal.SIGTERM)
+        stack.start_bluez()
+    stack.reads(exporter)
+
+
+@case
+def bluetoothd_killed_while_connecting(stack):
+    """bluetoothd killed and started again while a connection is pending: nothing is left over."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    stack.peer('vanish')
+    at = exporter.logged('connecting$', len(exporter.log))
+    stack.bluez.kill()
+    at = exporter.logged('bluetoothd is not running', at)
+    stack.start_bluez()
+    exporter.logged('connecting$', at)
+    stack.peer('return')
+    stack.reads(exporter)
+
+
+@case
+def bluetoothd_stands_still(stack):
+    """A bluetoothd that stands still for a while: reading goes on."""
+    exporter = stack.start()
+    before = stack.reads(exporter)
+    stack.bluez.signal(signal.SIGSTOP)
+    stack.gone(exporter)
+    exporter.until(lambda m: m('bms_polls_total') >= before('bms_polls_total') + 5, 'lost polls')
+    stack.bluez.signal(signal.SIGCONT)
+    stack.reads(exporter)
+
+
+@case
+def bluetoothd_late(stack):
+    """A bluetoothd that comes later than the exporter is waited for."""
+    stack.bluez.kill(signal.SIGTERM)
+    exporter = stack.start()
+    exporter.logged('warning: .*bluetoothd is not running')
+    stack.start_bluez()
+    stack.reads(exporter)
+
+
+@case
+def adapter_off_and_on(stack):
+    """An adapter that is switched off and on again: reading goes on."""
+    exporter = stack.start()
+    for _ in range(2):
+        stack.reads(exporter)
+        stack.power(False)
+        exporter.logged('the Bluetooth adapter is off or blocked')
+        stack.gone(exporter)
+        stack.power(True)
+    stack.reads(exporter)
+
+
+@case
+def rfkill(stack):
+    """An adapter that is blocked and unblocked: reading goes on."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    switch, = glob.glob('/sys/class/bluetooth/hci0/rfkill*/soft')
+    with open(switch, 'w') as file:
+        file.write('1')
+    exporter.logged('warning: .*the Bluetooth adapter is off or blocked')
+    stack.gone(exporter)
+    with open(switch, 'w') as file:
+        file.write('0')
+    stack.reads(exporter)
+
+
+@case
+def controller_pulled(stack):
+    """A controller that is pulled out and comes back under another name: reading goes on."""
+    exporter = stack.start()
+    stack.reads(exporter)
+    stack.pull_controller()
+    exporter.logged('warning: .*(no such Bluetooth adapter|adapter is off)')
+    exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish')
+    stack.plug_controller()
+    stack.reads(exporter)
+    equal(stack.adapter('Powered', '/org/bluez/hci0'), None, 'hci0')
+    equal(stack.adapter('Powered', '/org/bluez/hci1'), 'true', 'hci1')
+
+
+# ---- this program --------------------------------------------------------------------------------
+
+@case
+def killed(stack):
+    """A link left behind by a killed process is taken down and made anew."""
+    stack.reads(first := stack.start())
+    first.stop(signal.SIGKILL)
+    equal(stack.device('Connected'), 'true', 'the link of the killed process')
+    stack.reads(second := stack.start())
+    second.logged('is connected already')
+
+
+@case
+def killed_on_the_way(stack):
+    """Processes killed while finding and while connecting leave nothing that hurts the next."""
+    stack.peer('vanish')
+    first = stack.start()
+    stack.eventually('the discovery', lambda: stack.adapter('Discovering') == 'true')
+    first.stop(signal.SIGKILL)
+    stack.peer('return')
+    stack.reads(second := stack.start())
+    stack.peer('vanish')
+    second.logged('connecting$', len(second.log))
+    second.stop(signal.SIGKILL)
+    third = stack.start()
+    third.logged('connecting$')
+    stack.peer('return')
+    stack.reads(third)
+
+
+@case
+def terminated_while_finding(stack):
+    """SIGTERM while finding: no discovery is left running."""
+    stack.peer('vanish')
+    exporter = stack.start()
+    stack.eventually('the discovery', lambda: stack.adapter('Discovering') == 'true')
+    equal(exporter.stop(), 0, 'exit status')
+    stack.eventually('its end', lambda: stack.adapter('Discovering') == 'false')
+
+
+@case
+def terminated_while_connecting(stack):
+    """SIGTERM while connecting: the attempt does not stand in the way of the next one."""
+    stack.reads(first := stack.start())
+    stack.peer('vanish')
+    first.logged('connecting$', len(first.log))
+    equal(first.stop(), 0, 'exit status')
+    stack.disconnected()
+    second = stack.start()
+    second.logged('connecting$')
+    stack.peer('return')
+    stack.reads(second)
+    equal(second.count_log('in progress'), 0, 'attempts refused')
+
+
+@case
+def terminated_while_resolving(stack):
+    """SIGTERM while services are discovered: the link is down afterwards."""
+    stack.peer('deaf on')
+    exporter = stack.start()
+    exporter.logged('discovering services')
+    equal(exporter.stop(), 0, 'exit status')
+    stack.disconnected()
+
+
+@case
+def terminated_while_asking(stack):
+    """SIGTERM while a request is under way: the link is down afterwards."""
+    stack.peer('fault silent')
+    exporter = stack.start()
+    stack.peer.until('request')
+    equal(exporter.stop(), 0, 'exit status')
+    stack.disconnected()
+
+
+@case
+def once(stack):
+    """--once prints what the board says, and leaves no link behind."""
+    exporter = stack.start('--once', hand_over=False)
+    equal(exporter.end(), 0, 'exit status')
+    check('bms_charge_cycles_total{battery="%s"} %d' % (stack.peer.address,
+          stack.peer.truth.cycles) in exporter.output.decode(), 'what is printed')
+    stack.disconnected()
+
+
+run(Stack)
