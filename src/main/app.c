@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 enum {
-    STOP_LIMIT_MS = 2500,    /* a bluetoothd that hangs must not hold up the end; 3 s is promised */
+    STOP_LIMIT_MS = 2900,    /* a bluetoothd that hangs must not hold up the end; 3 s is promised */
     ONCE_LIMIT_SECONDS = 60, /* discovery and one failed attempt fit in */
 };
 

@@ -91,4 +91,7 @@ void round_try_failed(Poller *poller);
 /** Whether what is being asked for may be given up for the sake of a poll. */
 bool round_is_optional(const Poller *poller);
 
+/** The optional read under way has not been answered in the time that there was. */
+void round_miss(Poller *poller);
+
 #endif

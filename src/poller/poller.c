@@ -228,8 +228,12 @@ static void begin_slot(Poller *poller)
         poller->slot_failure = POLL_FAILURE_TIMEOUT;
 
     /* A round that is still after its required reads goes on and counts for this slot. */
-    if (poller->state == IDLE || (poller->state == ASKING && round_is_optional(poller)))
+    if (poller->state == ASKING && round_is_optional(poller)) {
+        round_miss(poller);
         round_begin(poller);
+    } else if (poller->state == IDLE) {
+        round_begin(poller);
+    }
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 enum {
     MAX_TRIES = 3,          /* of a read without which a poll is not complete */
     MAX_TRIES_OPTIONAL = 2, /* of model and counters */
-    MAX_MISSES = 2,         /* rounds in which an optional register stays silent: it is not there */
+    MAX_MISSES = 3,         /* rounds in which an optional register stays silent: it is not there */
 };
 
 /* Answers were seen after 33 to 122 ms (median 68), once after 1.6 s, on 324 captured requests.
@@ -195,17 +195,20 @@ static LinkFault fault_of(JbdError error)
     return LINK_FAULT_NOISE;
 }
 
+void round_miss(Poller *poller)
+{
+    if (++poller->optional[poller->asked].misses >= MAX_MISSES)
+        optional_done(poller, poller->asked, false, absent_for_us);
+    poller->wanted &= ~(1U << poller->asked);
+}
+
 /* All tries of a read are used up. */
 static void give_up(Poller *poller)
 {
     JbdError error = poller->try_error;
 
     if (!is_required(poller->asked)) {
-        Optional *optional = &poller->optional[poller->asked];
-
-        if (++optional->misses >= MAX_MISSES)
-            optional_done(poller, poller->asked, false, absent_for_us);
-        poller->wanted &= ~(1U << poller->asked);
+        round_miss(poller);
         ask_next(poller);
         return;
     }

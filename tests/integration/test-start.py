@@ -131,7 +131,8 @@ def polls_are_slots(bench):
     """Each slot that has passed is either a poll with readings or a failure."""
     exporter = bench.up()
     exporter.fresh()
-    bench.sim('fault * no-answer 4')
+    # Some of them may hit 05 and AA, which make no poll fail.
+    bench.sim('fault * no-answer 10')
     exporter.until(lambda m: m('bms_link_sessions_total', reason='stall') >= 1 and
                    m('bms_up') == 1, 'a stall and its end')
     metrics = exporter.until(lambda m: m('bms_polls_total') >= 12, 'twelve slots')
@@ -168,7 +169,7 @@ def silent_registers(bench):
     exporter.until(lambda m: m('bms_polls_total') >= 7 and m('bms_up') == 1, 'seven polls')
     requests = bench.sim.battery()['requests']
     equal(requests['05'], 1, 'requests for 05')
-    check(requests['aa'] <= 4, 'asked %d times for AA' % requests['aa'])
+    check(requests['aa'] <= 6, 'asked %d times for AA' % requests['aa'])
 
 
 @test
