@@ -251,7 +251,7 @@ static void find_services(BluezLink *link)
 void link_resolve(BluezLink *link)
 {
     link_set_stage(link, LINK_RESOLVING);
-    link->resolve_by = g_get_monotonic_time() + RESOLVE_MS * 1000;
+    link->resolve_by = g_get_monotonic_time() + RESOLVE_MS * G_TIME_SPAN_MILLISECOND;
     wait_for_services(link);
     /* They may be resolved already, from the cache: then no signal comes. */
     find_services(link);
