@@ -88,10 +88,4 @@ void round_take(Poller *poller, const uint8_t *data, size_t size);
 /** The time for an answer is over. */
 void round_try_failed(Poller *poller);
 
-/** Whether what is being asked for may be given up for the sake of a poll. */
-bool round_is_optional(const Poller *poller);
-
-/** The optional read under way has not been answered in the time that there was. */
-void round_miss(Poller *poller);
-
 #endif

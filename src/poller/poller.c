@@ -227,13 +227,11 @@ static void begin_slot(Poller *poller)
     if (poller->state == ASKING)
         poller->slot_failure = POLL_FAILURE_TIMEOUT;
 
-    /* A round that is still after its required reads goes on and counts for this slot. */
-    if (poller->state == ASKING && round_is_optional(poller)) {
-        round_miss(poller);
+    /* A round that is still after its required reads goes on and counts for this slot; one that is
+     * after the optional ones begins anew as soon as the question under way is closed. Never are
+     * there two, for an answer in flight could be taken for that to the other. */
+    if (poller->state == IDLE)
         round_begin(poller);
-    } else if (poller->state == IDLE) {
-        round_begin(poller);
-    }
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */

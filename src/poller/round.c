@@ -72,11 +72,6 @@ static bool is_required(JbdRead read)
     return (required_reads & 1U << read) != 0;
 }
 
-bool round_is_optional(const Poller *poller)
-{
-    return !is_required(poller->asked);
-}
-
 /* Which optional registers to read behind a complete poll. */
 static unsigned due_optionals(const Poller *poller)
 {
@@ -91,6 +86,10 @@ static unsigned due_optionals(const Poller *poller)
 
 static void ask_next(Poller *poller)
 {
+    if (poller->slot_due && !(poller->wanted & required_reads)) {
+        round_begin(poller); /* the next poll is due already */
+        return;
+    }
     /* An optional read is given up when the next poll is due: late is not worth beginning. */
     int64_t needed = earlier(2 * min_answer_us, poller->config.interval_us / 4);
     bool time_left = poller_now(poller) + needed < poller->slot_end;
@@ -195,7 +194,7 @@ static LinkFault fault_of(JbdError error)
     return LINK_FAULT_NOISE;
 }
 
-void round_miss(Poller *poller)
+static void miss(Poller *poller)
 {
     if (++poller->optional[poller->asked].misses >= MAX_MISSES)
         optional_done(poller, poller->asked, false, absent_for_us);
@@ -208,7 +207,7 @@ static void give_up(Poller *poller)
     JbdError error = poller->try_error;
 
     if (!is_required(poller->asked)) {
-        round_miss(poller);
+        miss(poller);
         ask_next(poller);
         return;
     }
@@ -234,7 +233,8 @@ void round_try_failed(Poller *poller)
         battery_count_frame_error(poller->battery, JBD_ERROR_LENGTH);
         poller->try_error = JBD_ERROR_LENGTH;
     }
-    if (poller->tries < max)
+    /* An optional read is not repeated when a poll is due. */
+    if (poller->tries < max && (is_required(poller->asked) || !poller->slot_due))
         send_request(poller);
     else
         give_up(poller);
