@@ -52,6 +52,10 @@ const char *link_fault_name(LinkFault fault);
 /** What a person should read ("not found: out of range, or another app holds the connection"). */
 const char *link_fault_text(LinkFault fault);
 
+/** What a person can do about it, a command where there is one; NULL where nothing is known to
+ * help. */
+const char *link_fault_remedy(LinkFault fault);
+
 /** Short name for a stage ("connecting"). */
 const char *link_stage_name(LinkStage stage);
 

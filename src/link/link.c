@@ -16,28 +16,44 @@ static const char *const stage_names[] = {
 static const struct {
     const char *name;
     const char *text;
+    const char *remedy;
 } faults[] = {
-    [LINK_FAULT_NONE] = {"none", ""},
-    [LINK_FAULT_BUS] = {"bus", "no D-Bus system bus"},
-    [LINK_FAULT_BLUEZ] = {"bluez", "bluetoothd is not running"},
-    [LINK_FAULT_ADAPTER] = {"adapter", "no such Bluetooth adapter"},
-    [LINK_FAULT_ADAPTER_OFF] = {"adapter_off", "the Bluetooth adapter is off or blocked"},
+    [LINK_FAULT_NONE] = {"none", "", NULL},
+    [LINK_FAULT_BUS] = {"bus", "no D-Bus system bus", "sudo systemctl start dbus"},
+    [LINK_FAULT_BLUEZ] = {"bluez", "bluetoothd is not running", "sudo systemctl start bluetooth"},
+    [LINK_FAULT_ADAPTER] = {"adapter", "no such Bluetooth adapter",
+                            "see \"bluetoothctl list\"; plug the adapter in"},
+    [LINK_FAULT_ADAPTER_OFF] = {"adapter_off", "the Bluetooth adapter is off or blocked",
+                                "bluetoothctl power on; if that fails: sudo rfkill unblock "
+                                "bluetooth"},
     [LINK_FAULT_NOT_FOUND] = {"not_found",
-                              "not found: out of range, asleep, or another app is connected to it"},
+                              "not found: out of range, asleep, or another app is connected to it",
+                              "close the phone app, come closer, wake the battery with a load"},
     [LINK_FAULT_TIMEOUT] = {"timeout",
                             "connecting took too long: out of range, asleep, or another app is "
-                            "connected to it"},
-    [LINK_FAULT_REFUSED] = {"refused", "connecting failed"},
-    [LINK_FAULT_RESOLVE] = {"resolve", "connected, but its GATT services did not come"},
-    [LINK_FAULT_SERVICE] = {"service", "not a JBD board: it has neither service FF00 nor FFF0"},
-    [LINK_FAULT_SUBSCRIBE] = {"subscribe", "notifications could not be switched on"},
-    [LINK_FAULT_WRITE] = {"write", "writing to it failed"},
-    [LINK_FAULT_LOST] = {"lost", "the connection broke"},
-    [LINK_FAULT_SILENT] = {"silent", "connected but silent: asleep, or it asks for a password"},
+                            "connected to it",
+                            "close the phone app, come closer"},
+    [LINK_FAULT_REFUSED] = {"refused", "connecting failed",
+                            "if it goes on: sudo systemctl restart bluetooth"},
+    [LINK_FAULT_RESOLVE] = {"resolve", "connected, but its GATT services did not come",
+                            "come closer; if it goes on: bluetoothctl remove ADDRESS"},
+    [LINK_FAULT_SERVICE] = {"service", "not a JBD board: it has neither service FF00 nor FFF0",
+                            "compare the address with what --scan lists"},
+    [LINK_FAULT_SUBSCRIBE] = {"subscribe", "notifications could not be switched on",
+                              "if it goes on: bluetoothctl remove ADDRESS"},
+    [LINK_FAULT_WRITE] = {"write", "writing to it failed", NULL},
+    [LINK_FAULT_LOST] = {"lost", "the connection broke", "come closer"},
+    [LINK_FAULT_SILENT] = {"silent", "connected but silent: asleep, or it asks for a password",
+                           "wake the battery with a load; see whether the phone app wants a "
+                           "password"},
     [LINK_FAULT_ECHO] = {"echo",
-                         "it only echoes what it is sent: it asks for a password or pairing"},
-    [LINK_FAULT_NOISE] = {"noise", "connected, but its answers come damaged"},
-    [LINK_FAULT_REFUSES] = {"refuses", "it refuses to be read: locked, or in factory mode"},
+                         "it only echoes what it is sent: it asks for a password or pairing",
+                         "see whether the phone app wants a password"},
+    [LINK_FAULT_NOISE] =
+        {"noise", "connected, but its answers come damaged",
+         "come closer; keep the cable of its Bluetooth module away from inverters"},
+    [LINK_FAULT_REFUSES] = {"refuses", "it refuses to be read: locked, or in factory mode",
+                            "close the phone app, or leave its settings"},
 };
 
 const char *link_stage_name(LinkStage stage)
@@ -53,4 +69,9 @@ const char *link_fault_name(LinkFault fault)
 const char *link_fault_text(LinkFault fault)
 {
     return faults[fault].text;
+}
+
+const char *link_fault_remedy(LinkFault fault)
+{
+    return faults[fault].remedy;
 }
