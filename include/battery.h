@@ -9,6 +9,7 @@
 
 #include "jbd.h"
 #include "link.h"
+#include "recovery.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ enum {
     BATTERY_ADDRESS_SIZE = sizeof "AA:BB:CC:DD:EE:FF",
     BATTERY_NAME_SIZE = 64,
     BATTERY_DETAIL_SIZE = 256,
+    BATTERY_NOISY_PERCENT = 10, /**< from this share of damaged answers on a link is called noisy */
     BATTERY_FRESH_INTERVALS = 3, /**< readings older than this many poll intervals are not served */
 };
 
@@ -82,14 +84,19 @@ typedef struct {
     bool gap; /**< a poll was lost since the latest readings: do not integrate across */
     uint64_t polls;
     uint64_t poll_failures[POLL_N_FAILURES];
+    uint64_t frames;                     /**< that were sound */
     uint64_t frame_errors[JBD_N_ERRORS]; /**< [JBD_OK] stays 0 */
+    unsigned recent_frames;              /**< the latest hundred or so, sound or damaged */
+    unsigned recent_damaged;
     uint64_t sessions[SESSION_N_REASONS];
+    uint64_t recoveries[RECOVERY_N_ACTIONS];
     BatteryHistogram poll_duration;
 
     /* the link, as a person wants to know it */
     LinkStage stage;
     LinkFault fault;                  /**< of the latest attempt; NONE once readings have come */
     char detail[BATTERY_DETAIL_SIZE]; /**< what is wrong in words, or "" */
+    bool operator_needed;             /**< all that could be done has not helped */
 } Battery;
 
 /** @param name NULL for the address. Longer texts are cut. */
@@ -109,8 +116,12 @@ void battery_set_counters(Battery *battery, const JbdCounters *counters);
 void battery_count_poll(Battery *battery, uint64_t n);
 /** @a n polls that were due are over and brought nothing. */
 void battery_count_failure(Battery *battery, PollFailure failure, uint64_t n);
+/** A sound frame came, whatever it says. */
+void battery_count_frame(Battery *battery);
 void battery_count_frame_error(Battery *battery, JbdError error);
 void battery_count_session(Battery *battery, SessionReason reason);
+/** Something was done to get readings again; for RECOVERY_TELL until they come. */
+void battery_count_recovery(Battery *battery, RecoveryAction action);
 
 void battery_set_stage(Battery *battery, LinkStage stage);
 /** @param detail what is wrong in words, or NULL for link_fault_text() */
@@ -118,6 +129,9 @@ void battery_set_fault(Battery *battery, LinkFault fault, const char *detail);
 
 /** Whether there are readings of a complete poll not older than BATTERY_FRESH_INTERVALS. */
 bool battery_is_fresh(const Battery *battery, int64_t now_us);
+
+/** Share of the latest hundred or so answers that came damaged; 0 before there are ten. */
+unsigned battery_noise_percent(const Battery *battery);
 
 /** Power in W from pack voltage and current; positive while charging. */
 double battery_power(const JbdBasic *basic);

@@ -27,11 +27,23 @@ void bluez_start(Bluez *bluez);
 /** All links must be freed before. */
 void bluez_free(Bluez *bluez);
 
-/** Called whenever bluez_on_bus() changes. */
-void bluez_set_bus_callback(Bluez *bluez, void (*changed)(void *user), void *user);
+/** Called whenever bluez_on_bus() or bluez_is_cycling() changes. */
+void bluez_set_callback(Bluez *bluez, void (*changed)(void *user), void *user);
 
 /** Whether the system bus is connected (bluetoothd may still be missing). */
 gboolean bluez_on_bus(const Bluez *bluez);
+
+/**
+ * Switches the adapter off and on again, which breaks every link that it has, others' too.
+ * @return FALSE if there is none that is on, or it is being done already
+ */
+gboolean bluez_power_cycle(Bluez *bluez);
+
+/** Whether an adapter that was switched off is not known to be on again. */
+gboolean bluez_is_cycling(const Bluez *bluez);
+
+/** The program ends: an adapter that was switched off is switched on without waiting any longer. */
+void bluez_finish_cycle(Bluez *bluez);
 
 /** A link to the device at @a address. It calls @a events with @a user. */
 BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *events, void *user);

@@ -80,7 +80,8 @@ typedef struct {
  * close() may be called at any time after open() and brings down() about, within a bounded time.
  */
 typedef struct {
-    void (*open)(void *link);
+    /** @param afresh forget first what the system remembers of the device, and find it anew */
+    void (*open)(void *link, bool afresh);
     /** Writes one request, without waiting for it to arrive. Only while the link is up. */
     void (*write)(void *link, const uint8_t *data, size_t size);
     void (*close)(void *link);

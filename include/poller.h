@@ -11,6 +11,7 @@
 
 #include "battery.h"
 #include "link.h"
+#include "recovery.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,9 @@ typedef struct {
     void (*fault)(void *host);
     /** The link's stage changed, or a slot ended. */
     void (*changed)(void *host);
+    /** Does what reaches beyond the link: POWER_CYCLE, COMMAND or TELL, about battery->fault.
+     * @return whether it was begun; it may be forbidden, too soon, or nobody there to do it */
+    bool (*recover)(void *host, RecoveryAction action);
 } PollerHost;
 
 typedef struct {

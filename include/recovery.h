@@ -1,35 +1,105 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What to do after a failure, as a policy that only computes: events in, a delay out. It neither
- * waits nor connects, so each of its decisions can be tested in a line.
+ * What to do about a battery that is not read, as a policy that only computes: events in, an action
+ * and a delay out. It neither waits nor connects, so each of its decisions can be tested in a line.
+ *
+ * The ladder, from the mildest rung to the last. Failures are counted since the latest complete
+ * poll; a rung is climbed only for faults that it can help against.
+ *
+ *   retry          a question goes unanswered: ask again over the same link
+ *   reconnect      each failure: a new link, after a delay
+ *   remove_device  3rd: BlueZ forgets the device and finds it anew
+ *   power_cycle    5th: the adapter is switched off and on
+ *   command        7th: what the operator has given for this
+ *   tell           8th: a person is told what to do; once, until the battery is read again
+ *
+ * After the 8th it begins anew below, and so on for ever: nothing makes it give up.
  */
 #ifndef BMS_RECOVERY_H
 #define BMS_RECOVERY_H
 
+#include "link.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
+typedef enum {
+    RECOVERY_RETRY,
+    RECOVERY_RECONNECT,
+    RECOVERY_REMOVE_DEVICE,
+    RECOVERY_POWER_CYCLE,
+    RECOVERY_COMMAND,
+    RECOVERY_TELL,
+    RECOVERY_N_ACTIONS
+} RecoveryAction;
+
+/** Name for labels ("remove_device"). */
+const char *recovery_action_name(RecoveryAction action);
+
+enum {
+    RECOVERY_TRIES = 3,          /**< of a question without whose answer a poll is not complete */
+    RECOVERY_TRIES_OPTIONAL = 2, /**< of any other */
+};
+
 typedef struct {
-    unsigned failures; /**< in a row, since the last valid frame */
-    uint32_t random;   /**< state of the generator that jitters the delays; never 0 */
+    int64_t max_delay_us; /**< longest delay between two attempts */
+    unsigned attempts;    /**< in a row, since the last valid frame: how long to wait */
+    unsigned failures;    /**< in a row, since the last complete poll: how far up the ladder */
+    bool told;            /**< since the last complete poll */
+    LinkFault fault;      /**< the last one */
+    uint32_t random;      /**< state of the generator that jitters the delays; never 0 */
 } Recovery;
 
-/** Longest delay between two attempts. */
-enum { RECOVERY_MAX_DELAY_MS = 60000 };
+typedef struct {
+    RecoveryAction action; /**< to be taken before the next attempt; RECONNECT: nothing but that */
+    int64_t delay_us;      /**< until the next attempt */
+} RecoveryStep;
 
-/** @param seed spreads several batteries, and several machines, apart */
-void recovery_init(Recovery *recovery, uint32_t seed);
+/**
+ * @param interval_us poll interval: the longest delay, within 5 s and 60 s, so that a fault whose
+ * end nobody signals costs one poll more at most
+ * @param seed spreads several batteries, and several machines, apart
+ */
+void recovery_init(Recovery *recovery, int64_t interval_us, uint32_t seed);
 
-/** A valid frame came: the link works. */
+/** A question went unanswered for the @a tries th time. @return RETRY, or RECONNECT */
+RecoveryAction recovery_on_unanswered(unsigned tries, bool required);
+
+/** A valid frame came: the link carries. */
 void recovery_on_frame(Recovery *recovery);
 
-/** The environment changed for the better: the next attempt is a first one again. */
+/** A poll is complete: the outage, if there was one, is over. */
+void recovery_on_readings(Recovery *recovery);
+
+/** The environment changed for the better: the next attempt need not wait. */
 void recovery_on_kick(Recovery *recovery);
 
 /**
- * A link was lost or could not be had.
- * @return µs to wait before the next attempt: 0.25 s at first, because BlueZ needs a moment to
- * take a link down, then 1 s doubling up to RECOVERY_MAX_DELAY_MS; up to 20 % less, at random.
+ * A link was lost or could not be had, or the board refuses to be read.
+ *
+ * The delay is 0.25 s at first, because BlueZ needs a moment to take a link down, then 1 s doubling
+ * up to the longest; up to 20 % less, at random.
  */
-int64_t recovery_on_failure(Recovery *recovery);
+RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault);
+
+/**
+ * How often something may be done that reaches beyond one battery. Shared by all of them. Each
+ * time without a complete poll in between doubles the distance to the next.
+ */
+typedef struct {
+    int64_t min_us; /**< shortest distance */
+    int64_t max_us; /**< longest */
+    int64_t distance_us;
+    int64_t next_at; /**< monotonic; not before */
+} RecoveryLimit;
+
+/** The first time is free. */
+void recovery_limit_init(RecoveryLimit *limit, int64_t min_us, int64_t max_us);
+
+/** Asks for a time. @return whether it may be done, and then it counts as done */
+bool recovery_limit_take(RecoveryLimit *limit, int64_t now_us);
+
+/** It has helped, or was not needed: the distance is the shortest again. */
+void recovery_limit_relax(RecoveryLimit *limit);
 
 #endif

@@ -21,6 +21,26 @@ gint64 system_watchdog_us(void);
  */
 guint system_listen_fds(void);
 
+/**
+ * A command of the operator's, run without a shell, one at a time, for 60 s at most. What it
+ * writes goes where our own log goes.
+ */
+typedef struct SystemCommand SystemCommand;
+
+/** @param line words as a shell splits them; the first is a program in PATH, or a path.
+ * @return NULL with @a error where they are not */
+SystemCommand *system_command_new(const char *line, GError **error);
+
+/** One that is running goes on. NULL is fine. */
+void system_command_free(SystemCommand *command);
+
+/**
+ * Starts it. How it ends is told in the log.
+ * @param variables for its environment: name, value, …, NULL
+ * @return FALSE if it cannot be started, or has not ended since the last time
+ */
+gboolean system_command_run(SystemCommand *command, const char *const *variables);
+
 /** Whether stderr goes to the journal, which wants "<N>" priority prefixes (JOURNAL_STREAM). */
 gboolean system_stderr_is_journal(void);
 

@@ -11,6 +11,7 @@ LIB_SOURCES := \
     src/bluez/gatt.c \
     src/bluez/link.c \
     src/bluez/objects.c \
+    src/bluez/power.c \
     src/bluez/radio.c \
     src/export/escape.c \
     src/export/legacy.c \
@@ -29,12 +30,14 @@ LIB_SOURCES := \
     src/link/link.c \
     src/main/app.c \
     src/main/options.c \
+    src/main/rungs.c \
     src/main/unit.c \
     src/main/version.c \
     src/poller/poller.c \
     src/poller/round.c \
     src/recovery/recovery.c \
     src/system/activation.c \
+    src/system/command.c \
     src/system/log.c \
     src/system/notify.c \
     src/web/address.c \

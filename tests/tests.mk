@@ -17,6 +17,7 @@ UNIT_TESTS := \
     test-jbd-vectors \
     test-log \
     test-poller \
+    test-recovery \
     test-system \
     test-web \
     test-web-address \
@@ -35,6 +36,7 @@ INTEGRATION_TESTS := \
     test-once \
     test-options \
     test-random \
+    test-recovery \
     test-session \
     test-several \
     test-start \

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MIN_RECENT_FRAMES = 10, MAX_RECENT_FRAMES = 128 };
+
 const double battery_duration_bounds[BATTERY_N_BUCKETS] = {0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10};
 
 static const char *const poll_failure_names[] = {
@@ -113,6 +115,7 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
     battery->read_at_us = now_us;
     battery->read_at = unix_time;
     observe(&battery->poll_duration, duration);
+    battery->operator_needed = false;
     battery_set_fault(battery, LINK_FAULT_NONE, "");
 }
 
@@ -139,14 +142,46 @@ void battery_count_failure(Battery *battery, PollFailure failure, uint64_t n)
     battery->gap = true;
 }
 
+/* Halved now and then, so that the share follows the link as it is now. */
+static void count_recent(Battery *battery, bool damaged)
+{
+    if (battery->recent_frames >= MAX_RECENT_FRAMES) {
+        battery->recent_frames /= 2;
+        battery->recent_damaged /= 2;
+    }
+    battery->recent_frames++;
+    battery->recent_damaged += damaged;
+}
+
+void battery_count_frame(Battery *battery)
+{
+    battery->frames++;
+    count_recent(battery, false);
+}
+
 void battery_count_frame_error(Battery *battery, JbdError error)
 {
     battery->frame_errors[error]++;
+    if (error == JBD_ERROR_CHECKSUM || error == JBD_ERROR_LENGTH)
+        count_recent(battery, true);
+}
+
+unsigned battery_noise_percent(const Battery *battery)
+{
+    if (battery->recent_frames < MIN_RECENT_FRAMES)
+        return 0;
+    return 100 * battery->recent_damaged / battery->recent_frames;
 }
 
 void battery_count_session(Battery *battery, SessionReason reason)
 {
     battery->sessions[reason]++;
+}
+
+void battery_count_recovery(Battery *battery, RecoveryAction action)
+{
+    battery->recoveries[action]++;
+    battery->operator_needed = battery->operator_needed || action == RECOVERY_TELL;
 }
 
 void battery_set_stage(Battery *battery, LinkStage stage)

@@ -63,7 +63,11 @@ static void settle(Bluez *bluez)
 
 const char *bluez_fault_detail(const Bluez *bluez)
 {
-    return bluez->fault == LINK_FAULT_BLUEZ ? bluez->complaint : NULL;
+    if (bluez->fault == LINK_FAULT_BLUEZ && bluez->owner)
+        return bluez->complaint ? bluez->complaint : "bluetoothd has not answered yet";
+    if (bluez->fault == LINK_FAULT_ADAPTER_OFF && bluez->cycled)
+        return "the adapter is being switched off and on";
+    return NULL;
 }
 
 /* ---- calls and signals ----------------------------------------------------------------------- */
@@ -302,10 +306,10 @@ static void watch_name(Bluez *bluez)
 
 /* ---- the bus --------------------------------------------------------------------------------- */
 
-static void tell_bus_changed(Bluez *bluez)
+void bluez_tell_changed(Bluez *bluez)
 {
-    if (bluez->bus_changed)
-        bluez->bus_changed(bluez->bus_changed_user);
+    if (bluez->changed)
+        bluez->changed(bluez->changed_user);
 }
 
 static gboolean on_retry(gpointer user)
@@ -343,7 +347,7 @@ static void on_closed(GDBusConnection *bus, gboolean by_peer, GError *error, gpo
     log_warn("the D-Bus system bus has gone%s%s", error ? ": " : "", error ? error->message : "");
     drop_bus(bluez);
     update_fault(bluez);
-    tell_bus_changed(bluez);
+    bluez_tell_changed(bluez);
     retry_bus(bluez);
 }
 
@@ -372,7 +376,7 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
     bluez->closed_handler = g_signal_connect(bus, "closed", G_CALLBACK(on_closed), bluez);
     watch_name(bluez);
     update_fault(bluez);
-    tell_bus_changed(bluez);
+    bluez_tell_changed(bluez);
 }
 
 /* A bus that takes the connection and then says nothing. */
@@ -419,6 +423,7 @@ Bluez *bluez_new(const char *adapter)
 
     bluez->wanted_adapter = g_strdup(adapter);
     bluez->cancellable = g_cancellable_new();
+    bluez->power_cancellable = g_cancellable_new();
     bluez->retry_seconds = FIRST_RETRY_SECONDS;
     bluez->fault = LINK_FAULT_BUS;
     bluez->links = g_ptr_array_new();
@@ -437,17 +442,21 @@ void bluez_free(Bluez *bluez)
     g_object_unref(bluez->cancellable);
     g_clear_handle_id(&bluez->retry, g_source_remove);
     g_clear_handle_id(&bluez->bus_timer, g_source_remove);
+    g_clear_handle_id(&bluez->power_timer, g_source_remove);
+    g_cancellable_cancel(bluez->power_cancellable);
+    g_object_unref(bluez->power_cancellable);
     drop_bus(bluez);
+    g_free(bluez->cycled);
     g_ptr_array_unref(bluez->links);
     g_queue_clear(&bluez->radio.waiting);
     g_free(bluez->wanted_adapter);
     g_free(bluez);
 }
 
-void bluez_set_bus_callback(Bluez *bluez, void (*changed)(void *user), void *user)
+void bluez_set_callback(Bluez *bluez, void (*changed)(void *user), void *user)
 {
-    bluez->bus_changed = changed;
-    bluez->bus_changed_user = user;
+    bluez->changed = changed;
+    bluez->changed_user = user;
 }
 
 gboolean bluez_on_bus(const Bluez *bluez)

@@ -8,7 +8,6 @@
 #include "log.h"
 
 enum {
-
     DISCOVERY_MS = 30000,
     /* BlueZ itself gives up after 41 s. While it tries, it hears a device that comes back at
      * once, so a long try finds it sooner than several short ones. */
@@ -169,6 +168,29 @@ static void start_discovery(BluezLink *link)
                link->cancellable, on_discovery_started, link);
 }
 
+static void on_device_removed(GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    BluezLink *link = user;
+
+    if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+        return;
+    if (!reply)
+        log_debug("%s: RemoveDevice: %s", link->address, bluez_error_text(error));
+    if (!link->device) /* else a signal was faster */
+        link_find(link);
+}
+
+/* BlueZ forgets what it has cached of the device, and takes its link down if there is one. */
+static void remove_device(BluezLink *link, const char *path)
+{
+    log_info("%s: bluetoothd is made to forget the device and find it anew", link->address);
+    bluez_call(link->bluez, link->bluez->adapter, ADAPTER_IFACE, "RemoveDevice",
+               g_variant_new("(o)", path), NULL, BLUEZ_CALL_MS, link->cancellable,
+               on_device_removed, link);
+}
+
 static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -184,10 +206,15 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
                             : bluez_error_text(error));
         return;
     }
+    gboolean afresh = link->afresh;
+
+    link->afresh = FALSE;
     if (link->device)
         return; /* a signal was faster */
     if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {
         start_discovery(link);
+    } else if (afresh && !device.paired) { /* a pairing would be lost with it */
+        remove_device(link, device.path);
     } else if (device.connected) {
         /* BlueZ keeps a link whose client has died. Nobody knows what state it is in. */
         log_debug("%s: is connected already, taking that link down first", link->address);

@@ -27,7 +27,8 @@ struct BluezLink {
 
     char *device; /* object path, once found */
     guint device_subscription;
-    gboolean held; /* until Bluez is settled */
+    gboolean held;   /* until Bluez is settled */
+    gboolean afresh; /* BlueZ is to forget the device first */
     gboolean discovering;
     gboolean rediscovered; /* the device was unknown to Connect once in this attempt */
     gboolean engaged;      /* Connect was called: there may be a link to take down */

@@ -218,12 +218,13 @@ static gboolean on_open(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-static void link_open(void *user)
+static void link_open(void *user, bool afresh)
 {
     BluezLink *link = user;
 
     g_return_if_fail(link->stage == LINK_CLOSED);
     new_cancellable(link);
+    link->afresh = afresh;
     link->rediscovered = FALSE;
     link->engaged = FALSE;
     link_set_stage(link, LINK_WAITING);

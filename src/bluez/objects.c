@@ -99,6 +99,7 @@ gboolean objects_find_device(GVariant *objects, const char *adapter, const char 
         g_autoptr(GVariant) device = objects_interface(interfaces, DEVICE_IFACE);
 
         info->path = g_strdup(object);
+        info->paired = get_boolean(device, "Paired", FALSE);
         info->connected = get_boolean(device, "Connected", FALSE);
         info->services_resolved = get_boolean(device, "ServicesResolved", FALSE);
     }

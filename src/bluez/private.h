@@ -3,6 +3,7 @@
  * What the files of the bluez part share.
  *
  *   bus.c     the system bus, the owner of org.bluez, the adapter; tells links when that changes
+ *   power.c   switches the adapter off and on
  *   radio.c   whose turn it is: one link at a time may scan or connect
  *   objects.c reads BlueZ's object tree
  *   errors.c  tells BlueZ's errors apart
@@ -79,19 +80,27 @@ struct Bluez {
     gboolean powered;
     guint adapter_subscription;
 
+    char *cycled;       /* adapter that was switched off and is not on again yet, or NULL */
+    gboolean finishing; /* the program ends: it is not left off */
+    guint power_timer;
+    GCancellable *power_cancellable;
+
     gboolean settled; /* it is known for the first time what is there and what is not */
     LinkFault fault;  /* what stands in the way of every link, as told to them */
     GPtrArray *links; /* of BluezLink, not owned */
     Radio radio;
 
-    void (*bus_changed)(void *user);
-    void *bus_changed_user;
+    void (*changed)(void *user);
+    void *changed_user;
 };
 
 /** Calls a method of bluetoothd without ever starting it. */
 void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *method,
                 GVariant *parameters, const GVariantType *reply, int timeout_ms,
                 GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
+
+/** What the program has been told with bluez_set_callback() has changed. */
+void bluez_tell_changed(Bluez *bluez);
 
 /** What there is to say about Bluez.fault beyond link_fault_text(), or NULL. */
 const char *bluez_fault_detail(const Bluez *bluez);
@@ -117,6 +126,7 @@ gboolean objects_find_adapter(GVariant *objects, const char *wanted, char **path
 /** What is known of a device. */
 typedef struct {
     char *path;
+    gboolean paired;
     gboolean connected;
     gboolean services_resolved;
 } DeviceInfo;

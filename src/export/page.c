@@ -258,10 +258,17 @@ static void append_readings(GString *out, const Battery *battery)
 /** Why there is nothing to show, as far as is known. */
 static void append_trouble(GString *out, const Battery *battery)
 {
+    const char *remedy = link_fault_remedy(battery->fault);
+
     if (battery->detail[0] != '\0') {
         g_string_append(out, "<p class=note><b>");
         append_text(out, battery->detail);
         g_string_append(out, "</b></p>\n");
+    }
+    if (remedy) {
+        g_string_append(out, "<p class=note>What helps: ");
+        append_text(out, remedy);
+        g_string_append(out, "</p>\n");
     }
     g_string_append(out, "<p class=note>Bluetooth: ");
     append_text(out, link_stage_name(battery->stage));
@@ -316,7 +323,7 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
     if (fresh)
         append_badge(out, "good", "fresh");
     else if (battery->has_readings)
-        append_badge(out, "bad", "not answering");
+        append_badge(out, "bad", battery->operator_needed ? "needs you" : "not answering");
     else
         append_badge(out, "warn", "waiting");
     g_string_append(out, "</header>\n");
@@ -326,6 +333,11 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
         append_readings(out, battery);
     else
         append_trouble(out, battery);
+    if (fresh && battery_noise_percent(battery) >= BATTERY_NOISY_PERCENT)
+        g_string_append_printf(out,
+                               "<p class=\"note warn\">Noisy link: %u" NBSP
+                               "%% of the answers come damaged</p>\n",
+                               battery_noise_percent(battery));
     if (battery->has_readings)
         append_last_read(out, battery, age);
     else

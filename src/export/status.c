@@ -57,6 +57,29 @@ static void frame_errors(Sink *sink, const Battery *battery)
                      (int64_t)battery->frame_errors[i]);
 }
 
+static void frames(Sink *sink, const Battery *battery)
+{
+    sink_integer(sink, NO_LABEL, (int64_t)battery->frames);
+}
+
+static void recoveries(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < RECOVERY_N_ACTIONS; i++)
+        sink_integer(sink, LABEL("action", recovery_action_name((RecoveryAction)i)),
+                     (int64_t)battery->recoveries[i]);
+}
+
+static void fault(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = LINK_FAULT_NONE + 1; i < LINK_N_FAULTS; i++)
+        sink_integer(sink, LABEL("fault", link_fault_name((LinkFault)i)), battery->fault == i);
+}
+
+static void operator_needed(Sink *sink, const Battery *battery)
+{
+    sink_integer(sink, NO_LABEL, battery->operator_needed);
+}
+
 static void link_sessions(Sink *sink, const Battery *battery)
 {
     for (unsigned i = 0; i < SESSION_N_REASONS; i++)
@@ -151,6 +174,12 @@ static const Family families[] = {
         .help = "Time that a complete poll took, from the first request to the last answer.",
     },
     {
+        .name = "bms_frames",
+        .type = FAMILY_COUNTER,
+        .emit = frames,
+        .help = "Answers that came undamaged.",
+    },
+    {
         .name = "bms_frame_errors",
         .type = FAMILY_COUNTER,
         .emit = frame_errors,
@@ -161,6 +190,24 @@ static const Family families[] = {
         .type = FAMILY_COUNTER,
         .emit = link_sessions,
         .help = "Bluetooth sessions begun, by why a new one was needed.",
+    },
+    {
+        .name = "bms_recovery_actions",
+        .type = FAMILY_COUNTER,
+        .emit = recoveries,
+        .help = "What was done to get readings again, from the mildest to the last.",
+    },
+    {
+        .name = "bms_fault",
+        .type = FAMILY_GAUGE,
+        .emit = fault,
+        .help = "What is in the way of readings (1); all 0 while nothing is.",
+    },
+    {
+        .name = "bms_operator_needed",
+        .type = FAMILY_GAUGE,
+        .emit = operator_needed,
+        .help = "Whether all that this program can do has not helped (1), so a person should look.",
     },
     {
         .name = "bms_charge_energy_joules",

@@ -5,6 +5,7 @@
 #include "bluez.h"
 #include "export.h"
 #include "log.h"
+#include "rungs.h"
 #include "system.h"
 #include "unit.h"
 #include "version.h"
@@ -24,6 +25,7 @@ typedef struct {
     const Options *options;
     GMainLoop *loop;
     Bluez *bluez;
+    Rungs *rungs;
     Web *web; /* NULL with --once */
     WebRoute routes[5];
     GPtrArray *units;          /* of Unit */
@@ -124,7 +126,10 @@ static void append_state(GString *text, const Battery *battery, gint64 now)
     g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", battery->name,
                            well ? "reading" : link_stage_name(battery->stage));
     if (*battery->detail)
-        g_string_append_printf(text, " (%s)", battery->detail);
+        g_string_append_printf(text, " (%s%s)", battery->operator_needed ? "needs you: " : "",
+                               battery->detail);
+    else if (battery_noise_percent(battery) >= BATTERY_NOISY_PERCENT)
+        g_string_append(text, " (the link is noisy)");
 }
 
 static void tell_status(App *app)
@@ -161,11 +166,15 @@ static gboolean on_watchdog(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-static void on_bus_changed(void *user)
+static void quit_when_stopped(App *app);
+
+static void on_bluez_changed(void *user)
 {
     App *app = user;
 
-    if (!app->ready && bluez_on_bus(app->bluez)) {
+    if (app->stopping)
+        quit_when_stopped(app);
+    else if (!app->ready && bluez_on_bus(app->bluez)) {
         app->ready = TRUE;
         system_notify("READY=1");
     }
@@ -178,6 +187,8 @@ static void quit_when_stopped(App *app)
     for (guint i = 0; i < app->units->len; i++)
         if (!unit_is_stopped(app->units->pdata[i]))
             return;
+    if (bluez_is_cycling(app->bluez))
+        return; /* the adapter is not left off */
     g_main_loop_quit(app->loop);
 }
 
@@ -185,7 +196,7 @@ static gboolean on_stop_limit(gpointer user)
 {
     App *app = user;
 
-    log_warn("bluetoothd takes too long to disconnect; leaving without");
+    log_warn("bluetoothd takes too long; leaving without waiting for it");
     g_main_loop_quit(app->loop);
     return G_SOURCE_REMOVE;
 }
@@ -199,6 +210,7 @@ static void stop(App *app, int exit_status)
     system_notify("STOPPING=1\nSTATUS=disconnecting");
     for (guint i = 0; i < app->units->len; i++)
         unit_stop(app->units->pdata[i]);
+    bluez_finish_cycle(app->bluez);
     g_timeout_add(STOP_LIMIT_MS, on_stop_limit, app);
     quit_when_stopped(app);
 }
@@ -292,6 +304,31 @@ static void on_unit_changed(void *user)
         app->once_idle = g_idle_add_full(G_PRIORITY_LOW, on_check_once, app, NULL);
 }
 
+static void on_published(void *user)
+{
+    const App *app = user;
+
+    rungs_relax(app->rungs);
+}
+
+/* Whatever is done to the adapter or to bluetoothd is done to all batteries. */
+static gboolean on_recover(void *user, const Battery *battery, RecoveryAction action)
+{
+    const App *app = user;
+    gint64 now = g_get_monotonic_time();
+
+    for (guint i = 0; i < app->units->len; i++)
+        if (app->batteries[i] != battery && battery_is_fresh(app->batteries[i], now))
+            return FALSE;
+    return rungs_take(app->rungs, action, battery);
+}
+
+static const UnitHost unit_host = {
+    .changed = on_unit_changed,
+    .published = on_published,
+    .recover = on_recover,
+};
+
 static void add_units(App *app)
 {
     const GPtrArray *specs = app->options->batteries;
@@ -306,7 +343,7 @@ static void add_units(App *app)
             .renew_us = app->options->renew_us,
             .seed = g_random_int(),
         };
-        Unit *unit = unit_new(app->bluez, spec->address, spec->name, &config, on_unit_changed, app);
+        Unit *unit = unit_new(app->bluez, spec->address, spec->name, &config, &unit_host, app);
 
         g_ptr_array_add(app->units, unit);
         app->batteries[i] = unit_battery(unit);
@@ -330,9 +367,10 @@ int app_run(const Options *options)
     };
     gint64 watchdog_us = system_watchdog_us();
 
+    app.rungs = rungs_new(app.bluez, options);
     add_units(&app);
     if (options->once || start_web(&app)) {
-        bluez_set_bus_callback(app.bluez, on_bus_changed, &app);
+        bluez_set_callback(app.bluez, on_bluez_changed, &app);
         g_unix_signal_add(SIGTERM, on_signal, &app);
         g_unix_signal_add(SIGINT, on_signal, &app);
         if (options->once)
@@ -348,6 +386,7 @@ int app_run(const Options *options)
     if (app.web)
         web_free(app.web);
     g_ptr_array_unref(app.units);
+    rungs_free(app.rungs);
     bluez_free(app.bluez);
     g_free(app.batteries);
     g_free(app.status);

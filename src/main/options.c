@@ -4,6 +4,7 @@
 
 #include "battery.h"
 #include "bluez.h"
+#include "system.h"
 #include "version.h"
 #include "web.h"
 
@@ -80,6 +81,16 @@ static gboolean check_path(const char *path, GError **error)
         return FALSE;
     }
     return TRUE;
+}
+
+static gboolean check_command(const char *line, GError **error)
+{
+    SystemCommand *command = system_command_new(line, error);
+
+    if (!command)
+        g_prefix_error(error, "--recover.command: ");
+    system_command_free(command);
+    return command != NULL;
 }
 
 static gboolean check_adapter(char **adapter, GError **error)
@@ -214,6 +225,8 @@ static gboolean check(Options *options, Words *words, GError **error)
         options->telemetry_path = g_strdup(DEFAULT_PATH);
     if (!check_path(options->telemetry_path, error))
         return FALSE;
+    if (options->recover_command && !check_command(options->recover_command, error))
+        return FALSE;
     return !options->adapter || check_adapter(&options->adapter, error);
 }
 
@@ -251,6 +264,10 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
         {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
          "Age at which the connection is renewed, 0 for never (default " DEFAULT_RENEW " s)",
          "TIME"},
+        {"recover.power-cycle", 0, 0, G_OPTION_ARG_NONE, &options->power_cycle,
+         "Switch the adapter off and on when nothing milder helps, every 5 min at most", NULL},
+        {"recover.command", 0, 0, G_OPTION_ARG_STRING, &options->recover_command,
+         "Run this when nothing milder helps, every 10 min at most", "COMMAND"},
         {"metrics.no-legacy", 0, 0, G_OPTION_ARG_NONE, &words->no_legacy,
          "Leave out the metric names of bms-shed", NULL},
         {"log.level", 0, 0, G_OPTION_ARG_STRING, &words->log_level,
@@ -317,4 +334,5 @@ void options_clear(Options *options)
     g_clear_pointer(&options->listen, g_strfreev);
     g_clear_pointer(&options->telemetry_path, g_free);
     g_clear_pointer(&options->adapter, g_free);
+    g_clear_pointer(&options->recover_command, g_free);
 }

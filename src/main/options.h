@@ -23,6 +23,8 @@ typedef struct {
     LogLevel log_level;
     gboolean legacy;
     gboolean once;
+    gboolean power_cycle;
+    char *recover_command; /**< checked, or NULL */
 } Options;
 
 /** What is to be done next. */

@@ -12,7 +12,8 @@ struct Unit {
     GSource *timer;
     Outage outage;
     gboolean greeted; /* the first readings have been told of */
-    UnitChanged changed;
+    gboolean noisy;   /* as told of */
+    const UnitHost *host;
     void *user;
 };
 
@@ -58,12 +59,14 @@ static void host_wake_at(void *host, int64_t when_us)
 static void tell_fault(Unit *unit)
 {
     const Battery *battery = &unit->battery;
+    const char *remedy = link_fault_remedy(battery->fault);
 
     switch (outage_on_fault(&unit->outage, battery->fault, g_get_monotonic_time(),
                             battery->interval_us)) {
     case OUTAGE_BEGAN:
     case OUTAGE_CHANGED:
-        log_warn("%s: %s", battery->name, battery->detail);
+        log_warn("%s: %s%s%s", battery->name, battery->detail, remedy ? "; what helps: " : "",
+                 remedy ? remedy : "");
         break;
     case OUTAGE_UNSTABLE:
         log_warn("%s: again: %s; the next line comes when it has been good for %d polls",
@@ -73,6 +76,33 @@ static void tell_fault(Unit *unit)
     case OUTAGE_ENDED:
         log_debug("%s: %s", battery->name, battery->detail);
         break;
+    }
+}
+
+/* All rungs of the ladder have been climbed that there are. */
+static void tell_operator(const Unit *unit)
+{
+    const Battery *battery = &unit->battery;
+    const char *remedy = link_fault_remedy(battery->fault);
+    double seconds = (double)(g_get_monotonic_time() - unit->outage.began_us) / 1e6;
+
+    log_error("%s: needs you: not read for %.0f s, and trying has not helped: %s%s%s",
+              battery->name, seconds, battery->detail, remedy ? "; what helps: " : "",
+              remedy ? remedy : "");
+}
+
+static void tell_noise(Unit *unit)
+{
+    const Battery *battery = &unit->battery;
+    unsigned percent = battery_noise_percent(battery);
+
+    if (!unit->noisy && percent >= BATTERY_NOISY_PERCENT) {
+        unit->noisy = TRUE;
+        log_warn("%s: the link is noisy: %u %% of the answers come damaged; what helps: %s",
+                 battery->name, percent, link_fault_remedy(LINK_FAULT_NOISE));
+    } else if (unit->noisy && percent < BATTERY_NOISY_PERCENT / 2) {
+        unit->noisy = FALSE;
+        log_info("%s: the link is good again", battery->name);
     }
 }
 
@@ -98,7 +128,9 @@ static void host_published(void *host)
     Unit *unit = host;
 
     tell_readings(unit);
-    unit->changed(unit->user);
+    tell_noise(unit);
+    unit->host->published(unit->user);
+    unit->host->changed(unit->user);
 }
 
 static void host_fault(void *host)
@@ -110,7 +142,17 @@ static void host_changed(void *host)
 {
     Unit *unit = host;
 
-    unit->changed(unit->user);
+    unit->host->changed(unit->user);
+}
+
+static bool host_recover(void *host, RecoveryAction action)
+{
+    Unit *unit = host;
+
+    if (action != RECOVERY_TELL)
+        return unit->host->recover(unit->user, &unit->battery, action);
+    tell_operator(unit);
+    return true;
 }
 
 static const PollerHost host_ops = {
@@ -120,16 +162,17 @@ static const PollerHost host_ops = {
     .published = host_published,
     .fault = host_fault,
     .changed = host_changed,
+    .recover = host_recover,
 };
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
 Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
-               UnitChanged changed, void *user)
+               const UnitHost *host, void *user)
 {
     Unit *unit = g_new0(Unit, 1);
 
-    unit->changed = changed;
+    unit->host = host;
     unit->user = user;
     battery_init(&unit->battery, address, name, config->interval_us);
     unit->timer = g_source_new(&timer_funcs, sizeof(GSource));

@@ -14,12 +14,19 @@
 
 typedef struct Unit Unit;
 
-/** Something about a unit has changed that others may want to show. */
-typedef void (*UnitChanged)(void *user);
+/** What a unit needs of the program around it. */
+typedef struct {
+    /** Something about a unit has changed that others may want to show. */
+    void (*changed)(void *user);
+    /** A battery was read. */
+    void (*published)(void *user);
+    /** Does POWER_CYCLE or COMMAND for the sake of @a battery. @return whether it was begun */
+    gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
+} UnitHost;
 
-/** @param user goes to @a changed */
+/** @param user goes to @a host's functions */
 Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
-               UnitChanged changed, void *user);
+               const UnitHost *host, void *user);
 void unit_free(Unit *unit);
 
 void unit_start(Unit *unit);

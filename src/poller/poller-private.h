@@ -29,6 +29,7 @@ struct Poller {
     State state;
     int64_t state_since;
     int64_t retry_at; /* WAITING: when to open the link */
+    bool afresh;      /* and without what is remembered of the device */
     int64_t wake_at;
     bool stopping;
 
@@ -67,6 +68,10 @@ static inline int64_t earlier(int64_t a, int64_t b)
 int64_t poller_now(const Poller *poller);
 void poller_set_state(Poller *poller, State state);
 void poller_report_fault(Poller *poller, LinkFault fault, const char *detail);
+
+/** Lets the ladder decide what to do about battery->fault beyond a new link, and does it.
+ * @return µs to wait before that link */
+int64_t poller_recover(Poller *poller);
 
 /** Ends the session; @a reason is what the next one will be counted under. */
 void poller_close_link(Poller *poller, SessionReason reason);

@@ -26,6 +26,9 @@
 static const int64_t stuck_us = 180 * INT64_C(1000000);
 /* The main loop may be late by this before it counts as standing still. */
 static const int64_t late_us = 10 * INT64_C(1000000);
+/* The adapter is off for 1 s of a power cycle, and needs a moment on both sides of it. Once it is
+ * on, a kick comes. */
+static const int64_t power_cycle_us = 6 * INT64_C(1000000);
 /* This late, the process has stood still (stopped, or starved), and so old are the answers that it
  * finds waiting. */
 static const int64_t stood_still_us = 2 * INT64_C(1000000);
@@ -73,8 +76,11 @@ void poller_report_fault(Poller *poller, LinkFault fault, const char *detail)
 
 static void open_link(Poller *poller)
 {
+    bool afresh = poller->afresh;
+
+    poller->afresh = false;
     poller_set_state(poller, OPENING);
-    poller->link_ops->open(poller->link);
+    poller->link_ops->open(poller->link, afresh);
 }
 
 void poller_close_link(Poller *poller, SessionReason reason)
@@ -84,9 +90,36 @@ void poller_close_link(Poller *poller, SessionReason reason)
     poller->link_ops->close(poller->link);
 }
 
+int64_t poller_recover(Poller *poller)
+{
+    Battery *battery = poller->battery;
+    RecoveryStep step = recovery_on_failure(&poller->recovery, battery->fault);
+
+    switch (step.action) {
+    case RECOVERY_RETRY:
+    case RECOVERY_RECONNECT:
+    case RECOVERY_N_ACTIONS:
+        return step.delay_us;
+    case RECOVERY_REMOVE_DEVICE:
+        poller->afresh = true;
+        break;
+    case RECOVERY_POWER_CYCLE:
+    case RECOVERY_COMMAND:
+    case RECOVERY_TELL:
+        if (!poller->host_ops->recover(poller->host, step.action))
+            return step.delay_us;
+        break;
+    }
+    battery_count_recovery(battery, step.action);
+    if (step.action == RECOVERY_POWER_CYCLE && step.delay_us < power_cycle_us)
+        return power_cycle_us;
+    return step.delay_us;
+}
+
 static void wait_before_opening(Poller *poller)
 {
-    poller->retry_at = poller_now(poller) + recovery_on_failure(&poller->recovery);
+    poller->retry_at = poller_now(poller) + poller_recover(poller);
+    battery_count_recovery(poller->battery, RECOVERY_RECONNECT);
     poller_set_state(poller, WAITING);
 }
 
@@ -248,7 +281,7 @@ Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHos
     poller->host_ops = host_ops;
     poller->host = host;
     poller->wake_at = INT64_MAX;
-    recovery_init(&poller->recovery, config->seed);
+    recovery_init(&poller->recovery, config->interval_us, config->seed);
     return poller;
 }
 

@@ -4,10 +4,10 @@
  */
 #include "poller-private.h"
 
+#include <stdio.h>
+
 enum {
-    MAX_TRIES = 3,          /* of a read without which a poll is not complete */
-    MAX_TRIES_OPTIONAL = 2, /* of model and counters */
-    MAX_MISSES = 3,         /* rounds in which an optional register stays silent: it is not there */
+    MAX_MISSES = 3, /* rounds in which an optional register stays silent: it is not there */
 };
 
 /* Answers were seen after 33 to 122 ms (median 68), once after 1.6 s, on 324 captured requests.
@@ -31,7 +31,7 @@ static const unsigned required_reads = 1 << JBD_BASIC | 1 << JBD_CELLS;
 static int64_t answer_time(const Poller *poller)
 {
     /* Two reads, three tries each, must fit into a slot. */
-    int64_t time = poller->config.interval_us / (2 * MAX_TRIES + 2);
+    int64_t time = poller->config.interval_us / (2 * RECOVERY_TRIES + 2);
 
     time = time > max_answer_us ? max_answer_us : time;
     time = time < min_answer_us ? min_answer_us : time;
@@ -113,6 +113,7 @@ static void publish(Poller *poller)
                     poller->host_ops->unix_time(poller->host),
                     (double)(now - poller->round_began) / 1e6);
     poller->slot_due = false;
+    recovery_on_readings(&poller->recovery);
     poller->host_ops->published(poller->host);
     poller->wanted |= due_optionals(poller);
 }
@@ -194,6 +195,21 @@ static LinkFault fault_of(JbdError error)
     return LINK_FAULT_NOISE;
 }
 
+static void report_silence(Poller *poller, JbdError error)
+{
+    unsigned percent = battery_noise_percent(poller->battery);
+    LinkFault fault = fault_of(error);
+    char detail[96];
+
+    if (fault == LINK_FAULT_NOISE && percent > 0) {
+        (void)snprintf(detail, sizeof detail, "%s: %u %% of the latest ones",
+                       link_fault_text(fault), percent);
+        poller_report_fault(poller, fault, detail);
+    } else {
+        poller_report_fault(poller, fault, NULL);
+    }
+}
+
 static void miss(Poller *poller)
 {
     if (++poller->optional[poller->asked].misses >= MAX_MISSES)
@@ -211,10 +227,11 @@ static void give_up(Poller *poller)
         ask_next(poller);
         return;
     }
-    poller_report_fault(poller, fault_of(error), NULL);
+    report_silence(poller, error);
     if (error == JBD_ERROR_STATUS) {
         /* The link is sound; a new one would hear the same. */
         poller->slot_failure = POLL_FAILURE_STATUS;
+        poller_recover(poller);
         poller_end_round(poller);
     } else {
         bool silent = error == JBD_OK || error == JBD_ERROR_ECHO;
@@ -227,17 +244,20 @@ static void give_up(Poller *poller)
 /* A try has ended without readings. */
 void round_try_failed(Poller *poller)
 {
-    unsigned max = is_required(poller->asked) ? MAX_TRIES : MAX_TRIES_OPTIONAL;
+    bool required = is_required(poller->asked);
 
     if (jbd_reassembler_is_partial(&poller->reassembler)) {
         battery_count_frame_error(poller->battery, JBD_ERROR_LENGTH);
         poller->try_error = JBD_ERROR_LENGTH;
     }
     /* An optional read is not repeated when a poll is due. */
-    if (poller->tries < max && (is_required(poller->asked) || !poller->slot_due))
+    if ((required || !poller->slot_due) &&
+        recovery_on_unanswered(poller->tries, required) == RECOVERY_RETRY) {
+        battery_count_recovery(poller->battery, RECOVERY_RETRY);
         send_request(poller);
-    else
+    } else {
         give_up(poller);
+    }
 }
 
 /*
@@ -259,6 +279,7 @@ static bool take_frame(Poller *poller, const JbdFrame *frame)
 
     /* Whatever it says: the board is there, and the link carries sound frames. */
     poller->session_proved = true;
+    battery_count_frame(poller->battery);
     recovery_on_frame(&poller->recovery);
     if (error == JBD_OK) {
         answered(poller);

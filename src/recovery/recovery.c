@@ -1,8 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-/* The back-off between attempts to get a link. */
+/* The ladder, the back-off between attempts, and the limits for what reaches beyond a battery. */
 #include "recovery.h"
 
-enum { FIRST_DELAY_MS = 250, SECOND_DELAY_MS = 1000, JITTER_PERCENT = 20 };
+enum {
+    FIRST_DELAY_MS = 250,
+    SECOND_DELAY_MS = 1000,
+    MIN_LONGEST_MS = 5000,
+    MAX_LONGEST_MS = 60000,
+    JITTER_PERCENT = 20,
+    MAX_DOUBLINGS = 16, /* past any limit; the shift stays small however long a battery is away */
+};
+
+static const char *const action_names[] = {
+    [RECOVERY_RETRY] = "retry",
+    [RECOVERY_RECONNECT] = "reconnect",
+    [RECOVERY_REMOVE_DEVICE] = "remove_device",
+    [RECOVERY_POWER_CYCLE] = "power_cycle",
+    [RECOVERY_COMMAND] = "command",
+    [RECOVERY_TELL] = "tell",
+};
+
+const char *recovery_action_name(RecoveryAction action)
+{
+    return action_names[action];
+}
+
+/* ---- the ladder ------------------------------------------------------------------------------ */
+
+#define BIT(fault) (UINT32_C(1) << (fault))
+
+/* It stands in the way of all batteries alike; nothing about this one's device or link helps. */
+static const uint32_t environment = BIT(LINK_FAULT_BUS) | BIT(LINK_FAULT_BLUEZ) |
+                                    BIT(LINK_FAULT_ADAPTER) | BIT(LINK_FAULT_ADAPTER_OFF);
+
+/* What BlueZ remembers of the device may be what is wrong: its services, its address' type, a
+ * connection that exists on one side only. */
+static const uint32_t about_device = BIT(LINK_FAULT_TIMEOUT) | BIT(LINK_FAULT_REFUSED) |
+                                     BIT(LINK_FAULT_RESOLVE) | BIT(LINK_FAULT_SERVICE) |
+                                     BIT(LINK_FAULT_SUBSCRIBE) | BIT(LINK_FAULT_WRITE) |
+                                     BIT(LINK_FAULT_LOST) | BIT(LINK_FAULT_SILENT);
+
+/* What the controller is in may be what is wrong. */
+static const uint32_t about_adapter =
+    BIT(LINK_FAULT_NOT_FOUND) | BIT(LINK_FAULT_TIMEOUT) | BIT(LINK_FAULT_REFUSED) |
+    BIT(LINK_FAULT_RESOLVE) | BIT(LINK_FAULT_SUBSCRIBE) | BIT(LINK_FAULT_WRITE) |
+    BIT(LINK_FAULT_LOST) | BIT(LINK_FAULT_SILENT) | BIT(LINK_FAULT_NOISE);
+
+/* The board says itself what is wrong, and will go on saying so. */
+static const uint32_t about_board = BIT(LINK_FAULT_ECHO) | BIT(LINK_FAULT_SERVICE);
+
+enum { LADDER_HEIGHT = 8 };
+
+/* Which rung the @a n th failure in a row (from 1) leads to. */
+static RecoveryAction rung(unsigned n, LinkFault fault)
+{
+    uint32_t bit = BIT(fault);
+    unsigned height = (n - 1) % LADDER_HEIGHT + 1;
+
+    if (fault == LINK_FAULT_REFUSES)
+        return RECOVERY_TELL;
+    if (height == 3 && bit & about_device)
+        return RECOVERY_REMOVE_DEVICE;
+    if (height == 4 && bit & about_board)
+        return RECOVERY_TELL;
+    if (height == 5 && bit & about_adapter)
+        return RECOVERY_POWER_CYCLE;
+    if (height == 7 && bit & (about_adapter | environment))
+        return RECOVERY_COMMAND;
+    return height == LADDER_HEIGHT ? RECOVERY_TELL : RECOVERY_RECONNECT;
+}
+
+RecoveryAction recovery_on_unanswered(unsigned tries, bool required)
+{
+    unsigned max = required ? RECOVERY_TRIES : RECOVERY_TRIES_OPTIONAL;
+
+    return tries < max ? RECOVERY_RETRY : RECOVERY_RECONNECT;
+}
+
+/* ---- the back-off ---------------------------------------------------------------------------- */
 
 /* xorshift32 (Marsaglia, "Xorshift RNGs", 2003): jitter needs no better. */
 static uint32_t next_random(Recovery *recovery)
@@ -16,37 +91,93 @@ static uint32_t next_random(Recovery *recovery)
     return x;
 }
 
-void recovery_init(Recovery *recovery, uint32_t seed)
+static int64_t next_delay(Recovery *recovery)
 {
-    recovery->failures = 0;
-    recovery->random = seed ? seed : 1;
+    int64_t delay_us = FIRST_DELAY_MS * INT64_C(1000);
+
+    if (recovery->attempts > 0) {
+        unsigned doublings = recovery->attempts - 1;
+
+        delay_us = SECOND_DELAY_MS * INT64_C(1000)
+                   << (doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS);
+    }
+    if (delay_us > recovery->max_delay_us)
+        delay_us = recovery->max_delay_us;
+    if (recovery->attempts < MAX_DOUBLINGS + 1)
+        recovery->attempts++;
+
+    /* Jitter only ever shortens, so that the limit is one. */
+    return delay_us - next_random(recovery) % (delay_us * JITTER_PERCENT / 100 + 1);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+void recovery_init(Recovery *recovery, int64_t interval_us, uint32_t seed)
+{
+    int64_t longest = interval_us;
+
+    longest = longest < MIN_LONGEST_MS * INT64_C(1000) ? MIN_LONGEST_MS * INT64_C(1000) : longest;
+    longest = longest > MAX_LONGEST_MS * INT64_C(1000) ? MAX_LONGEST_MS * INT64_C(1000) : longest;
+    *recovery = (Recovery){.max_delay_us = longest, .random = seed ? seed : 1};
 }
 
 void recovery_on_frame(Recovery *recovery)
 {
+    recovery->attempts = 0;
+}
+
+void recovery_on_readings(Recovery *recovery)
+{
+    recovery->attempts = 0;
     recovery->failures = 0;
+    recovery->told = false;
 }
 
 void recovery_on_kick(Recovery *recovery)
 {
-    recovery->failures = 0;
+    recovery->attempts = 0;
+    /* What is over said nothing about device and controller. After a power cycle of our own it is
+     * their fault that was the last one, and the ladder goes on. */
+    if (BIT(recovery->fault) & environment)
+        recovery->failures = 0;
 }
 
-int64_t recovery_on_failure(Recovery *recovery)
+RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault)
 {
-    int64_t delay_ms = FIRST_DELAY_MS;
+    RecoveryStep step = {.action = RECOVERY_RECONNECT, .delay_us = next_delay(recovery)};
 
-    if (recovery->failures > 0) {
-        /* 2^6 s is past the limit; the shift stays small however long a battery is away. */
-        unsigned doublings = recovery->failures - 1;
+    recovery->fault = fault;
+    if (fault == LINK_FAULT_NONE)
+        return step;
+    step.action = rung(++recovery->failures, fault);
+    if (recovery->failures >= 1000 * LADDER_HEIGHT)
+        recovery->failures -= LADDER_HEIGHT; /* the same place, and it never overflows */
+    if (step.action == RECOVERY_TELL && recovery->told)
+        step.action = RECOVERY_RECONNECT;
+    recovery->told = recovery->told || step.action == RECOVERY_TELL;
+    return step;
+}
 
-        delay_ms = doublings >= 6 ? RECOVERY_MAX_DELAY_MS : SECOND_DELAY_MS << doublings;
-    }
-    if (recovery->failures < UINT32_MAX)
-        recovery->failures++;
+/* ---- limits ---------------------------------------------------------------------------------- */
 
-    /* Jitter only ever shortens, so that the limit is one. */
-    int64_t spread_us = delay_ms * 1000 * JITTER_PERCENT / 100;
+void recovery_limit_init(RecoveryLimit *limit, int64_t min_us, int64_t max_us)
+{
+    *limit = (RecoveryLimit){
+        .min_us = min_us, .max_us = max_us, .distance_us = min_us, .next_at = INT64_MIN};
+}
 
-    return delay_ms * 1000 - next_random(recovery) % (spread_us + 1);
+bool recovery_limit_take(RecoveryLimit *limit, int64_t now_us)
+{
+    if (now_us < limit->next_at)
+        return false;
+    limit->next_at = now_us + limit->distance_us;
+    limit->distance_us = 2 * limit->distance_us;
+    if (limit->distance_us > limit->max_us)
+        limit->distance_us = limit->max_us;
+    return true;
+}
+
+void recovery_limit_relax(RecoveryLimit *limit)
+{
+    limit->distance_us = limit->min_us;
 }

@@ -29,7 +29,8 @@ STATES = (
     'MOS_Software_Lock-in')
 
 # What is served of a battery whether it answers or not.
-STATUS = {'bms_up', 'bms_info', 'bms_connected', 'bms_exporter_build_info'}
+STATUS = {'bms_up', 'bms_info', 'bms_connected', 'bms_fault', 'bms_operator_needed',
+          'bms_exporter_build_info'}
 # These stay from the first readings on, and so can be there without the others.
 STAYING = {'bms_last_update', 'bms_last_success_timestamp_seconds'}
 

@@ -2,7 +2,6 @@
 /* The battery's state, what is told of its troubles, and the back-off: everything that computes. */
 #include "battery.h"
 #include "outage.h"
-#include "recovery.h"
 
 #include <glib.h>
 #include <string.h>
@@ -173,44 +172,6 @@ static void test_unstable_link_is_told_once(void)
     g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 12000 * S, 10 * S), ==, OUTAGE_BEGAN);
 }
 
-/* ---- back-off -------------------------------------------------------------------------------- */
-
-static void test_back_off(void)
-{
-    static const int64_t expected_ms[] = {250, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
-
-    for (uint32_t seed = 0; seed < 100; seed++) {
-        Recovery recovery;
-
-        recovery_init(&recovery, seed);
-        for (gsize i = 0; i < G_N_ELEMENTS(expected_ms); i++) {
-            int64_t delay = recovery_on_failure(&recovery);
-
-            g_assert_cmpint(delay, <=, expected_ms[i] * 1000);
-            g_assert_cmpint(delay, >=, expected_ms[i] * 800);
-        }
-        for (int i = 0; i < 100000; i++)
-            g_assert_cmpint(recovery_on_failure(&recovery), <=, RECOVERY_MAX_DELAY_MS * 1000L);
-        recovery_on_frame(&recovery);
-        g_assert_cmpint(recovery_on_failure(&recovery), <=, 250000);
-        recovery_on_failure(&recovery);
-        recovery_on_kick(&recovery);
-        g_assert_cmpint(recovery_on_failure(&recovery), <=, 250000);
-    }
-}
-
-static void test_jitter_spreads(void)
-{
-    Recovery a, b;
-    int different = 0;
-
-    recovery_init(&a, 1);
-    recovery_init(&b, 2);
-    for (int i = 0; i < 20; i++)
-        different += recovery_on_failure(&a) != recovery_on_failure(&b);
-    g_assert_cmpint(different, >=, 18);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -223,7 +184,5 @@ int main(int argc, char **argv)
     g_test_add_func("/battery/names", test_names);
     g_test_add_func("/outage/told-once", test_outage_is_told_once);
     g_test_add_func("/outage/unstable", test_unstable_link_is_told_once);
-    g_test_add_func("/recovery/back-off", test_back_off);
-    g_test_add_func("/recovery/jitter", test_jitter_spreads);
     return g_test_run();
 }

@@ -31,7 +31,7 @@ typedef struct {
     gboolean no_model;     /* answers 0x80 */
     gboolean silent_model; /* does not answer */
     gboolean refuses;      /* 0x81 to everything */
-    gboolean absent;       /* connecting fails */
+    LinkFault absent;      /* connecting fails, in this way */
     int64_t latency;
     gint16 current; /* 10 mA */
 } Board;
@@ -51,6 +51,9 @@ typedef struct {
     /* what was seen */
     guint asked[256];
     guint opens;
+    guint afresh;                         /* of them */
+    guint recoveries[RECOVERY_N_ACTIONS]; /* asked for, beyond the link */
+    gboolean forbidden;                   /* … and not done */
     guint closes;
     guint publications;
     guint faults;
@@ -101,18 +104,19 @@ static void plan_down(World *world, int64_t delay, LinkFault fault)
     plan(world, delay, LINK_COMES_DOWN)->fault = fault;
 }
 
-static void link_open(void *user)
+static void link_open(void *user, bool afresh)
 {
     World *world = user;
 
     g_assert_false(world->link_open);
     world->link_open = TRUE;
     world->opens++;
+    world->afresh += afresh;
     world->longest_wait_to_open = MAX(world->longest_wait_to_open, world->now - world->last_open);
     world->longest_down = MAX(world->longest_down, world->now - world->last_down);
     world->last_open = world->now;
     if (world->board.absent)
-        plan_down(world, world->open_time, LINK_FAULT_NOT_FOUND);
+        plan_down(world, world->open_time, world->board.absent);
     else
         plan(world, world->open_time, LINK_COMES_UP);
 }
@@ -251,12 +255,21 @@ static void host_changed(void *host)
     (void)host;
 }
 
+static bool host_recover(void *host, RecoveryAction action)
+{
+    World *world = host;
+
+    world->recoveries[action]++;
+    return !world->forbidden;
+}
+
 static const PollerHost host_ops = {.now = host_now,
                                     .unix_time = host_unix_time,
                                     .wake_at = host_wake_at,
                                     .published = host_published,
                                     .fault = host_fault,
-                                    .changed = host_changed};
+                                    .changed = host_changed,
+                                    .recover = host_recover};
 
 static void happen(World *world, Event *event)
 {
@@ -472,19 +485,19 @@ static void test_back_off(void)
 {
     World *world = world_running();
 
-    world->board.absent = TRUE;
+    world->board.absent = LINK_FAULT_NOT_FOUND;
     plan_down(world, 0, LINK_FAULT_LOST);
     world->longest_wait_to_open = 0;
     run_until(world, world->now + S);
     g_assert_cmpuint(world->opens, ==, 2); /* the first time at once */
     world->last_open = world->now;
     run_until(world, world->now + 3600 * S);
-    g_assert_cmpint(world->longest_wait_to_open, <=, 60 * S + world->open_time);
-    g_assert_cmpint(world->longest_wait_to_open, >=, 48 * S);
+    g_assert_cmpint(world->longest_wait_to_open, <=, 10 * S + world->open_time + LATENESS);
+    g_assert_cmpint(world->longest_wait_to_open, >=, 8 * S);
     g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_NOT_CONNECTED], >=, 350);
 
     /* A kick does not wait. */
-    world->board.absent = FALSE;
+    world->board.absent = LINK_FAULT_NONE;
     run_until(world, world->now + S);
     if (!world->link_open)
         poller_link_events.kick(world->poller);
@@ -493,7 +506,7 @@ static void test_back_off(void)
 
     /* What failed before the kick is no reason to wait long behind it. */
     world = world_new(NULL);
-    world->board.absent = TRUE;
+    world->board.absent = LINK_FAULT_NOT_FOUND;
     run_until(world, world->now + 600 * S);
     while (world->link_open)
         run_until(world, world->now + S);
@@ -507,15 +520,102 @@ static void test_back_off_resets(void)
 {
     World *world = world_running();
 
-    world->board.absent = TRUE;
+    world->board.absent = LINK_FAULT_NOT_FOUND;
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + 600 * S);
-    world->board.absent = FALSE;
+    world->board.absent = LINK_FAULT_NONE;
     run_until(world, world->now + 120 * S);
     g_assert_true(world->link_up);
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + S / 2);
-    g_assert_true(world->link_open); /* 0.25 s again, not 60 */
+    g_assert_true(world->link_open); /* 0.25 s again, not 10 */
+    world_free(world);
+}
+
+static void test_ladder(void)
+{
+    World *world = world_running();
+    const uint64_t *done = world->battery.recoveries;
+
+    world->board.absent = LINK_FAULT_REFUSED;
+    plan_down(world, 0, LINK_FAULT_LOST);
+    run_until(world, world->now + 120 * S);
+    g_assert_cmpuint(world->afresh, >=, 1);
+    g_assert_cmpuint(world->afresh, <=, 3);
+    g_assert_cmpuint(done[RECOVERY_REMOVE_DEVICE], ==, world->afresh);
+    g_assert_cmpuint(done[RECOVERY_POWER_CYCLE], ==, world->recoveries[RECOVERY_POWER_CYCLE]);
+    g_assert_cmpuint(done[RECOVERY_POWER_CYCLE], >=, 1);
+    g_assert_cmpuint(done[RECOVERY_COMMAND], >=, 1);
+    g_assert_cmpuint(done[RECOVERY_TELL], ==, 1);
+    g_assert_cmpuint(done[RECOVERY_RECONNECT], >=, 8);
+    g_assert_true(world->battery.operator_needed);
+
+    world->board.absent = LINK_FAULT_NONE;
+    run_until(world, world->now + 20 * S);
+    g_assert_true(battery_is_fresh(&world->battery, world->now));
+    g_assert_false(world->battery.operator_needed);
+    world_free(world);
+}
+
+/* What was not done is not counted, and is not waited for. */
+static void test_forbidden_rungs(void)
+{
+    World *world = world_running();
+
+    world->forbidden = TRUE;
+    world->board.absent = LINK_FAULT_REFUSED;
+    plan_down(world, 0, LINK_FAULT_LOST);
+    run_until(world, world->now + 120 * S);
+    g_assert_cmpuint(world->recoveries[RECOVERY_POWER_CYCLE], >=, 1);
+    g_assert_cmpuint(world->battery.recoveries[RECOVERY_POWER_CYCLE], ==, 0);
+    g_assert_cmpuint(world->battery.recoveries[RECOVERY_COMMAND], ==, 0);
+    world_free(world);
+}
+
+/* Until the adapter is on again nothing is tried; then at once. */
+static void test_power_cycle_is_waited_for(void)
+{
+    World *world = world_running();
+
+    world->board.absent = LINK_FAULT_NOT_FOUND;
+    plan_down(world, 0, LINK_FAULT_LOST);
+    while (world->recoveries[RECOVERY_POWER_CYCLE] == 0)
+        run_until(world, world->now + S / 10);
+    g_assert_false(world->link_open);
+
+    guint opens = world->opens;
+
+    run_until(world, world->now + 5 * S);
+    g_assert_cmpuint(world->opens, ==, opens);
+    poller_link_events.kick(world->poller);
+    g_assert_cmpuint(world->opens, ==, opens + 1);
+    world_free(world);
+}
+
+static void test_retries_are_counted(void)
+{
+    World *world = world_new(NULL);
+
+    world->board.lose_first = TRUE;
+    run_until(world, world->now + 5 * S);
+    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RETRY], ==, 1);
+    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+    world_free(world);
+}
+
+static void test_noise_is_measured(void)
+{
+    World *world = world_running();
+
+    g_assert_cmpuint(battery_noise_percent(&world->battery), ==, 0);
+    world->board.corrupt = TRUE;
+    run_until(world, world->now + 30 * S);
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NOISE);
+    g_assert_cmpuint(battery_noise_percent(&world->battery), >=, 50);
+    g_assert_nonnull(strstr(world->battery.detail, "% of the latest"));
+    world->board.corrupt = FALSE;
+    run_until(world, world->now + 1800 * S);
+    g_assert_cmpuint(battery_noise_percent(&world->battery), <=, 1);
     world_free(world);
 }
 
@@ -727,10 +827,10 @@ static void test_energy_never_across_a_gap(void)
     g_assert_cmpfloat(world->battery.charged_joules, ==, 0);
 
     before = world->battery.discharged_joules;
-    world->board.absent = TRUE;
+    world->board.absent = LINK_FAULT_NOT_FOUND;
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + 600 * S);
-    world->board.absent = FALSE;
+    world->board.absent = LINK_FAULT_NONE;
     world->board.current = 0;
     run_until(world, world->now + 100 * S);
     g_assert_true(battery_is_fresh(&world->battery, world->now));
@@ -761,7 +861,7 @@ static void test_stop(void)
         World *world = world_new(NULL);
 
         if (moments[i] == 0) {
-            world->board.absent = TRUE;
+            world->board.absent = LINK_FAULT_NOT_FOUND;
             run_until(world, world->now + 300 * S);
             while (world->link_open)
                 run_until(world, world->now + S);
@@ -821,7 +921,8 @@ static void test_a_bad_day(void)
                                .corrupt = g_rand_int_range(random, 0, 8) == 0,
                                .doubled = g_rand_boolean(random),
                                .lose_first = g_rand_boolean(random),
-                               .absent = g_rand_int_range(random, 0, 6) == 0};
+                               .absent = g_rand_int_range(random, 0, 6) == 0 ? LINK_FAULT_REFUSED
+                                                                             : LINK_FAULT_NONE};
         run_until(world, world->now + g_rand_int_range(random, 1, 200) * S);
         if (world->link_open && g_rand_boolean(random))
             plan_down(world, 0, LINK_FAULT_LOST);
@@ -848,6 +949,11 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/asks-three-times", test_asks_three_times);
     g_test_add_func("/poller/back-off", test_back_off);
     g_test_add_func("/poller/back-off-resets", test_back_off_resets);
+    g_test_add_func("/poller/ladder", test_ladder);
+    g_test_add_func("/poller/forbidden-rungs", test_forbidden_rungs);
+    g_test_add_func("/poller/power-cycle", test_power_cycle_is_waited_for);
+    g_test_add_func("/poller/retries", test_retries_are_counted);
+    g_test_add_func("/poller/noise", test_noise_is_measured);
     g_test_add_func("/poller/link-loss", test_link_loss);
     g_test_add_func("/poller/adapter-loss", test_adapter_loss);
     g_test_add_func("/poller/doubled-answers", test_doubled_answers);

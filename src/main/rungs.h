@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rungs of the ladder of recovery that reach beyond one battery: the adapter off and on, and
+ * the operator's command. Both only where they were asked for, and not often.
+ */
+#ifndef BMS_RUNGS_H
+#define BMS_RUNGS_H
+
+#include "battery.h"
+#include "bluez.h"
+#include "options.h"
+
+typedef struct Rungs Rungs;
+
+/** Keeps neither @a bluez nor @a options; both must outlive it. */
+Rungs *rungs_new(Bluez *bluez, const Options *options);
+void rungs_free(Rungs *rungs);
+
+/** Takes RECOVERY_POWER_CYCLE or RECOVERY_COMMAND for the sake of @a battery.
+ * @return whether it was begun; it may be forbidden, or too soon */
+gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Battery *battery);
+
+/** A battery was read: whatever was done, it is not done in vain over and over. */
+void rungs_relax(Rungs *rungs);
+
+#endif

@@ -1,0 +1,146 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""The ladder of recovery, as far as it reaches beyond the battery's own link."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+
+from harness import ADDRESS, Bench, check, equal
+from readings import TRUTH, true_board
+from tap import run, test
+
+OTHER = 'A4:C1:38:00:00:02'
+LIMIT = 90  # several rungs high, with the waits between them
+
+
+def actions(metrics, battery=ADDRESS):
+    return {dict(labels)['action']: value
+            for labels, value in metrics.all('bms_recovery_actions_total', battery=battery).items()
+            if value}
+
+
+def refuse(bench, address=ADDRESS):
+    bench.sim("fault %s connect-fail org.bluez.Error.Failed le-connection-abort-by-local" % address)
+
+
+def took(name, battery=ADDRESS):
+    return lambda metrics: actions(metrics, battery).get(name, 0) >= 1
+
+
+@test
+def remove_device(bench):
+    """The third failure makes bluetoothd forget the device; it is found anew and read."""
+    exporter = true_board(bench, more=',known')
+    refuse(bench)
+    at = bench.sim.until('remove-device ' + ADDRESS, limit=LIMIT)
+    equal(len(bench.sim.seen('connect ')), 3, 'attempts before it')
+    bench.sim('clear *')
+    at = bench.sim.until('discovery on', at)
+    at = bench.sim.until('discovery off', at)
+    bench.sim.until('connect ', at)
+    TRUTH.check(exporter.fresh())
+    metrics = exporter.metrics()
+    equal(actions(metrics)['remove_device'], 1, 'times counted')
+    check(actions(metrics)['reconnect'] >= 3, 'reconnects: %s' % actions(metrics))
+    equal(metrics('bms_operator_needed'), 0, 'bms_operator_needed')
+    equal(metrics.sum('bms_fault'), 0, 'faults')
+
+
+@test
+def nothing_more_unasked(bench):
+    """Without being allowed to it leaves the adapter alone; in the end it calls for a person, once."""
+    exporter = true_board(bench, more=',known')
+    refuse(bench)
+    metrics = exporter.until(lambda m: m('bms_operator_needed') == 1, 'a call for a person', LIMIT)
+    equal(metrics('bms_fault', fault='refused'), 1, 'the fault')
+    check(not {'power_cycle', 'command'} & set(actions(metrics)), 'actions: %s' % actions(metrics))
+    exporter.logged('needs you: .*what helps: ')
+    tries = len(bench.sim.seen('connect '))
+    exporter.until(lambda m: len(bench.sim.seen('connect ')) >= tries + 3, 'more attempts', LIMIT)
+    equal(exporter.count_log('needs you'), 1, 'lines')
+    equal(bench.sim.seen('powered'), [], 'switching of the adapter')
+    bench.sim('clear *')
+    metrics = exporter.fresh()
+    equal(metrics('bms_operator_needed'), 0, 'bms_operator_needed')
+
+
+@test
+def power_cycle(bench):
+    """--recover.power-cycle: the adapter goes off and on, once in a while, and is left on."""
+    exporter = true_board(bench, '--recover.power-cycle', more=',known')
+    refuse(bench)
+    at = bench.sim.until('powered off', limit=LIMIT)
+    at = bench.sim.until('powered on', at)
+    exporter.until(lambda m: m('bms_operator_needed') == 1, 'a call for a person', LIMIT)
+    equal(len(bench.sim.seen('powered off')), 1, 'times')
+    equal(exporter.metrics()('bms_recovery_actions_total', action='power_cycle'), 1, 'counted')
+    bench.sim('clear *')
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def adapter_is_not_left_off(bench):
+    """A program that is ended in the middle of a power cycle switches the adapter on first."""
+    exporter = true_board(bench, '--recover.power-cycle', more=',known')
+    refuse(bench)
+    bench.sim.until('powered off', limit=LIMIT)
+    equal(exporter.stop(), 0, 'exit status')
+    equal(bench.sim.state()['powered'], True, 'powered')
+
+
+@test
+def not_while_another_is_read(bench):
+    """Neither adapter nor command is touched while another battery is read."""
+    witness = os.path.join(bench.directory, 'witness')
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',steady,known', OTHER + ',steady,known')
+    refuse(bench)
+    exporter = bench.start('--recover.power-cycle', '--recover.command=touch ' + witness,
+                           '--poll.interval=1', ADDRESS, OTHER)
+    metrics = exporter.until(
+        lambda m: m('bms_operator_needed', battery=ADDRESS) == 1 and
+        m('bms_up', battery=OTHER) == 1, 'a call for a person', LIMIT)
+    equal(metrics.sum('bms_poll_failures_total', battery=OTHER), 0, 'polls the other one lost')
+    check(not {'power_cycle', 'command'} & set(actions(metrics)), 'actions: %s' % actions(metrics))
+    equal(bench.sim.seen('powered'), [], 'switching of the adapter')
+    check(not os.path.exists(witness), 'the command was run')
+
+
+@test
+def command(bench):
+    """--recover.command is run without a shell, once, and told what is wrong."""
+    witness = os.path.join(bench.directory, 'witness')
+    script = os.path.join(bench.directory, 'cure')
+    with open(script, 'w') as file:
+        file.write('#!/bin/sh\necho "$1,$#,$BMS_BATTERY,$BMS_ADDRESS,$BMS_FAULT,$BMS_DETAIL'
+                   ',${NOTIFY_SOCKET-none}" >>%s\nexit 3\n' % witness)
+    os.chmod(script, 0o755)
+    exporter = true_board(bench, "--recover.command=%s 'a $(b) *'" % script, more=',known')
+    refuse(bench)
+    exporter.until(took('command'), 'the command', LIMIT)
+    exporter.logged('ended with status 3')
+    with open(witness) as file:
+        lines = file.read().splitlines()
+    equal(lines, ['a $(b) *,1,%s,%s,refused,connecting failed: le-connection-abort-by-local,none' %
+                  (ADDRESS, ADDRESS)], 'what it was told')
+    bench.sim('clear *')
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def noisy(bench):
+    """A link on which many answers come damaged is called noisy while it is read, and forgiven."""
+    exporter = true_board(bench, '--poll.interval=1')
+    exporter.fresh()
+    while not exporter.count_log('the link is noisy'):
+        at = bench.sim.mark()
+        bench.sim('fault * corrupt 1')
+        bench.sim.until('reply .* 04', at)
+    exporter.logged('the link is noisy: [0-9]+ % of the answers come damaged; what helps: ')
+    equal(exporter.metrics()('bms_operator_needed'), 0, 'bms_operator_needed')
+    exporter.logged('the link is good again', limit=LIMIT)
+
+
+run(Bench)
