@@ -67,7 +67,7 @@ typedef struct {
 
     /* latest complete poll; meaningful if has_readings */
     bool has_readings;
-    int64_t read_at_us; /**< monotonic */
+    int64_t read_at_us; /**< µs since boot, suspend included */
     double read_at;     /**< Unix time, s */
     JbdBasic basic;
     JbdCells cells;
@@ -104,7 +104,7 @@ void battery_init(Battery *battery, const char *address, const char *name, int64
 
 /**
  * Takes the readings of one complete poll.
- * @param now_us monotonic time in µs  @param unix_time s  @param duration of the poll in s
+ * @param now_us since boot, suspend included  @param unix_time s  @param duration of the poll in s
  */
 void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
                      double unix_time, double duration);

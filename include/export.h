@@ -16,7 +16,7 @@ typedef struct {
     const Battery *const *batteries;
     size_t n_batteries;
     gboolean legacy; /**< also the names of bms-shed */
-    int64_t now_us;  /**< monotonic: decides what is fresh */
+    int64_t now_us;  /**< since boot, suspend included: decides what is fresh */
     double started;  /**< when this process started, Unix time, s */
 } ExportView;
 

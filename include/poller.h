@@ -18,8 +18,10 @@
 
 /** What the poller needs of the program around it. */
 typedef struct {
-    /** Monotonic time in µs. */
+    /** Monotonic time in µs, in which everything is planned. */
     int64_t (*now)(void *host);
+    /** µs since boot, suspend included: when readings were taken. */
+    int64_t (*boot_time)(void *host);
     /** Unix time in s. */
     double (*unix_time)(void *host);
     /** Call poller_wake() at @a when_us, or never for INT64_MAX; replaces the earlier wish. */

@@ -8,6 +8,12 @@
 
 #include <glib.h>
 
+/**
+ * µs since boot, the time that the machine was suspended included, which the monotonic clock leaves
+ * out: what the age of readings is measured with.
+ */
+gint64 system_boot_us(void);
+
 /** Sends one notification, e.g. "READY=1" or "STATUS=…"; several are joined by newlines. */
 void system_notify(const char *state);
 

@@ -37,6 +37,7 @@ LIB_SOURCES := \
     src/poller/round.c \
     src/recovery/recovery.c \
     src/system/activation.c \
+    src/system/clock.c \
     src/system/command.c \
     src/system/log.c \
     src/system/notify.c \

@@ -44,7 +44,7 @@ static ExportView view_of(const App *app)
         .batteries = app->batteries,
         .n_batteries = app->units->len,
         .legacy = app->options->legacy,
-        .now_us = g_get_monotonic_time(),
+        .now_us = system_boot_us(),
         .started = app->started,
     };
 }
@@ -134,7 +134,7 @@ static void append_state(GString *text, const Battery *battery, gint64 now)
 
 static void tell_status(App *app)
 {
-    gint64 now = g_get_monotonic_time();
+    gint64 now = system_boot_us();
     GString *text = g_string_new(NULL);
 
     for (guint i = 0; i < app->units->len && text->len < 1024; i++)
@@ -315,7 +315,7 @@ static void on_published(void *user)
 static gboolean on_recover(void *user, const Battery *battery, RecoveryAction action)
 {
     const App *app = user;
-    gint64 now = g_get_monotonic_time();
+    gint64 now = system_boot_us();
 
     for (guint i = 0; i < app->units->len; i++)
         if (app->batteries[i] != battery && battery_is_fresh(app->batteries[i], now))

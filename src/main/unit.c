@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "outage.h"
+#include "system.h"
 
 struct Unit {
     Battery battery;
@@ -39,6 +40,12 @@ static int64_t host_now(void *host)
 {
     (void)host;
     return g_get_monotonic_time();
+}
+
+static int64_t host_boot_time(void *host)
+{
+    (void)host;
+    return system_boot_us();
 }
 
 static double host_unix_time(void *host)
@@ -157,6 +164,7 @@ static bool host_recover(void *host, RecoveryAction action)
 
 static const PollerHost host_ops = {
     .now = host_now,
+    .boot_time = host_boot_time,
     .unix_time = host_unix_time,
     .wake_at = host_wake_at,
     .published = host_published,

@@ -38,6 +38,7 @@ typedef struct {
 
 typedef struct {
     int64_t now;
+    int64_t suspended;
     int64_t wake_at;
     GQueue events; /* of Event, in order of time */
     Battery battery;
@@ -263,7 +264,15 @@ static bool host_recover(void *host, RecoveryAction action)
     return !world->forbidden;
 }
 
+static int64_t host_boot_time(void *host)
+{
+    const World *world = host;
+
+    return world->now + world->suspended;
+}
+
 static const PollerHost host_ops = {.now = host_now,
+                                    .boot_time = host_boot_time,
                                     .unix_time = host_unix_time,
                                     .wake_at = host_wake_at,
                                     .published = host_published,
@@ -838,6 +847,26 @@ static void test_energy_never_across_a_gap(void)
     world_free(world);
 }
 
+/* The monotonic clock knows nothing of it, but the readings have grown old. */
+static void test_suspend(void)
+{
+    World *world = world_running();
+    double joules;
+
+    world->board.current = 1000;
+    run_until(world, world->now + 30 * S);
+    joules = world->battery.charged_joules;
+    g_assert_cmpfloat(joules, >, 0);
+    world->suspended = 3600 * S;
+    g_assert_false(battery_is_fresh(&world->battery, host_boot_time(world)));
+    run_until(world, world->now + 11 * S);
+    g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
+    g_assert_cmpfloat(world->battery.charged_joules, ==, joules);
+    run_until(world, world->now + 10 * S);
+    g_assert_cmpfloat(world->battery.charged_joules, >, joules);
+    world_free(world);
+}
+
 static void test_offset(void)
 {
     World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .offset_us = 5 * S, .seed = 1});
@@ -968,6 +997,7 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/missed-slots", test_missed_slots);
     g_test_add_func("/poller/old-answers", test_old_answers_are_left_behind);
     g_test_add_func("/poller/energy", test_energy_never_across_a_gap);
+    g_test_add_func("/poller/suspend", test_suspend);
     g_test_add_func("/poller/offset", test_offset);
     g_test_add_func("/poller/stop", test_stop);
     g_test_add_func("/poller/stuck", test_stuck_is_not_moving);
