@@ -43,6 +43,8 @@ typedef enum {
     SESSION_STALL,     /**< connected, but requests went unanswered */
     SESSION_LINK_LOSS, /**< the connection broke */
     SESSION_ADAPTER,   /**< the adapter was off or gone */
+    SESSION_TURN,      /**< links are not kept from poll to poll */
+    SESSION_RELEASE,   /**< it had been let go for another client */
     SESSION_BLUEZ,     /**< bluetoothd or the bus was gone */
     SESSION_N_REASONS
 } SessionReason;
@@ -122,6 +124,9 @@ void battery_count_frame_error(Battery *battery, JbdError error);
 void battery_count_session(Battery *battery, SessionReason reason);
 /** Something was done to get readings again; for RECOVERY_TELL until they come. */
 void battery_count_recovery(Battery *battery, RecoveryAction action);
+
+/** A time without polls that nobody is to be blamed for: energy is not integrated across it. */
+void battery_mark_gap(Battery *battery);
 
 void battery_set_stage(Battery *battery, LinkStage stage);
 /** @param detail what is wrong in words, or NULL for link_fault_text() */

@@ -33,6 +33,7 @@ typedef enum {
     LINK_FAULT_NOT_FOUND,   /**< not seen in a discovery */
     LINK_FAULT_TIMEOUT,     /**< connecting took too long */
     LINK_FAULT_REFUSED,     /**< connecting failed */
+    LINK_FAULT_LIMIT,       /**< the adapter holds as many links as it can */
     LINK_FAULT_RESOLVE,     /**< connected, but its services did not come */
     LINK_FAULT_SERVICE,     /**< has none of the services a JBD board has */
     LINK_FAULT_SUBSCRIBE,   /**< notifications could not be switched on */

@@ -41,6 +41,7 @@ typedef struct {
     int64_t interval_us; /**< distance of the polls, > 0 */
     int64_t offset_us;   /**< first poll after the start; spreads several batteries apart */
     int64_t renew_us;    /**< age at which a session is renewed; 0 for never */
+    bool turns;          /**< the link is not kept from poll to poll */
     uint32_t seed;       /**< for the jitter of the back-off */
 } PollerConfig;
 
@@ -64,6 +65,13 @@ void poller_start(Poller *poller);
 /** Closes the link and stays quiet. poller_is_stopped() tells when that is done. */
 void poller_stop(Poller *poller);
 bool poller_is_stopped(const Poller *poller);
+
+/** From now on the link is not kept from poll to poll: others need the room, or the battery. */
+void poller_take_turns(Poller *poller);
+
+/** Lets go of the battery for @a duration_us, so that another client can connect to it. No poll is
+ * due meanwhile. */
+void poller_release(Poller *poller, int64_t duration_us);
 
 /** Whether a complete poll is behind it and nothing is left to read until the next one. */
 bool poller_is_resting(const Poller *poller);

@@ -19,8 +19,9 @@ static const char *const poll_failure_names[] = {
 };
 
 static const char *const session_reason_names[] = {
-    [SESSION_START] = "start",         [SESSION_RENEWAL] = "renewal", [SESSION_STALL] = "stall",
-    [SESSION_LINK_LOSS] = "link_loss", [SESSION_ADAPTER] = "adapter", [SESSION_BLUEZ] = "bluez",
+    [SESSION_START] = "start",     [SESSION_RENEWAL] = "renewal", [SESSION_STALL] = "stall",
+    [SESSION_TURN] = "turn",       [SESSION_RELEASE] = "release", [SESSION_LINK_LOSS] = "link_loss",
+    [SESSION_ADAPTER] = "adapter", [SESSION_BLUEZ] = "bluez",
 };
 
 const char *poll_failure_name(PollFailure failure)
@@ -182,6 +183,11 @@ void battery_count_recovery(Battery *battery, RecoveryAction action)
 {
     battery->recoveries[action]++;
     battery->operator_needed = battery->operator_needed || action == RECOVERY_TELL;
+}
+
+void battery_mark_gap(Battery *battery)
+{
+    battery->gap = true;
 }
 
 void battery_set_stage(Battery *battery, LinkStage stage)

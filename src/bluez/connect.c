@@ -15,9 +15,23 @@ enum {
     /* The same when other batteries wait for the radio: connecting to a device that is there
      * takes less than 2 s, sleepy ones advertise every few seconds. */
     HURRIED_MS = 8000,
+    /* The same for one that was away the last time: it may not cost others their polls, which
+     * with the 2 s of a Disconnect have about 5 s to spare in a slot of 10 s. */
+    HURRIED_AGAIN_MS = 3000,
 };
 
 static void start_discovery(BluezLink *link);
+
+/* How long it may hold the radio while others wait. */
+static guint hurried_ms(const BluezLink *link)
+{
+    return link->misses > 0 ? HURRIED_AGAIN_MS : HURRIED_MS;
+}
+
+static guint patience_ms(const BluezLink *link, guint alone_ms)
+{
+    return radio_is_contended(&link->bluez->radio) ? hurried_ms(link) : alone_ms;
+}
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
@@ -62,6 +76,9 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_TIMEOUT:
         link_finish(link, LINK_FAULT_TIMEOUT, NULL);
         return;
+    case BLUEZ_ERROR_LIMIT:
+        link_finish(link, LINK_FAULT_LIMIT, NULL);
+        return;
     case BLUEZ_ERROR_IN_PROGRESS:
     case BLUEZ_ERROR_NOT_CONNECTED:
     case BLUEZ_ERROR_UNSUPPORTED:
@@ -74,13 +91,11 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
 
 static void connect_device(BluezLink *link)
 {
-    gboolean hurried = radio_is_contended(&link->bluez->radio);
-
     link_set_stage(link, LINK_CONNECTING);
     link->engaged = TRUE;
     link->device_subscription = bluez_watch_properties(link->bluez, link->device, DEVICE_IFACE,
                                                        link_on_device_changed, link);
-    link_set_timer(link, hurried ? HURRIED_MS : CONNECT_MS, on_connect_timeout);
+    link_set_timer(link, patience_ms(link, CONNECT_MS), on_connect_timeout);
     link_call_device(link, "Connect", G_MAXINT, on_connected); /* the timer bounds it */
 }
 
@@ -154,7 +169,6 @@ static void on_discovery_started(GObject *source, GAsyncResult *result, gpointer
 static void start_discovery(BluezLink *link)
 {
     Bluez *bluez = link->bluez;
-    gboolean hurried = radio_is_contended(&bluez->radio);
     GVariantBuilder filter;
 
     g_variant_builder_init(&filter, G_VARIANT_TYPE_VARDICT);
@@ -163,7 +177,7 @@ static void start_discovery(BluezLink *link)
                g_variant_new("(a{sv})", &filter), NULL, -1, NULL, NULL, NULL);
 
     link->discovering = TRUE;
-    link_set_timer(link, hurried ? HURRIED_MS : DISCOVERY_MS, on_discovery_timeout);
+    link_set_timer(link, patience_ms(link, DISCOVERY_MS), on_discovery_timeout);
     bluez_call(bluez, bluez->adapter, ADAPTER_IFACE, "StartDiscovery", NULL, NULL, BLUEZ_CALL_MS,
                link->cancellable, on_discovery_started, link);
 }
@@ -236,7 +250,8 @@ void link_find(BluezLink *link)
 void link_hurry(BluezLink *link)
 {
     gint64 spent_ms = (g_get_monotonic_time() - link->stage_since) / 1000;
-    guint left_ms = (guint)CLAMP(HURRIED_MS - spent_ms, 0, HURRIED_MS);
+    gint64 limit_ms = hurried_ms(link);
+    guint left_ms = (guint)CLAMP(limit_ms - spent_ms, 0, limit_ms);
 
     if (link->timer && link->stage == LINK_CONNECTING)
         link_set_timer(link, left_ms, on_connect_timeout);

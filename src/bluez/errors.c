@@ -22,6 +22,11 @@ static const struct {
     {"org.bluez.Error.Failed", "Already Connected", BLUEZ_ERROR_CONNECTED},
     {"org.bluez.Error.NotConnected", NULL, BLUEZ_ERROR_NOT_CONNECTED},
     {"org.bluez.Error.Failed", "Not connected", BLUEZ_ERROR_NOT_CONNECTED},
+    /* HCI's "connection limit exceeded" and "memory capacity exceeded", as words of bluetoothd
+     * (EMLINK, ENOMEM) or of libc. */
+    {"org.bluez.Error.Failed", "connection-limit", BLUEZ_ERROR_LIMIT},
+    {"org.bluez.Error.Failed", "memory-allocation", BLUEZ_ERROR_LIMIT},
+    {"org.bluez.Error.Failed", "Too many links", BLUEZ_ERROR_LIMIT},
     {"org.bluez.Error.NotSupported", NULL, BLUEZ_ERROR_UNSUPPORTED},
     {"org.bluez.Error.NotPermitted", NULL, BLUEZ_ERROR_UNSUPPORTED},
     {"org.bluez.Error.InvalidArguments", NULL, BLUEZ_ERROR_UNSUPPORTED},

@@ -8,6 +8,7 @@
 
 enum {
     RESOLVE_MS = 15000,
+    HURRIED_RESOLVE_MS = 5000, /* when others wait for the radio, and it has failed before */
     /* ServicesResolved can be told before the objects are there (bluez issue 1489). */
     OBJECTS_RETRY_MS = 200,
     OBJECTS_US = 2000000,
@@ -80,6 +81,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
         }
         break;
     case BLUEZ_ERROR_CONNECTED:
+    case BLUEZ_ERROR_LIMIT:
     case BLUEZ_ERROR_OTHER:
         break;
     }
@@ -137,6 +139,7 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
     link_clear_timer(link);
     link->heard = FALSE;
     link->unanswered = 0;
+    link->misses = 0;
     link_set_stage(link, LINK_UP);
     link->events->up(link->user);
 }
@@ -250,8 +253,11 @@ static void find_services(BluezLink *link)
 
 void link_resolve(BluezLink *link)
 {
+    gboolean hurried = link->misses > 0 && radio_is_contended(&link->bluez->radio);
+    gint64 ms = hurried ? HURRIED_RESOLVE_MS : RESOLVE_MS;
+
     link_set_stage(link, LINK_RESOLVING);
-    link->resolve_by = g_get_monotonic_time() + RESOLVE_MS * G_TIME_SPAN_MILLISECOND;
+    link->resolve_by = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
     wait_for_services(link);
     /* They may be resolved already, from the cache: then no signal comes. */
     find_services(link);

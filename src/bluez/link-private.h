@@ -41,6 +41,8 @@ struct BluezLink {
     gboolean heard;   /* a notification has come in this session */
     guint unanswered; /* writes since the last notification */
 
+    guint misses; /* attempts in a row that did not come up */
+
     LinkFault fault; /* with which the closing ends */
     char *detail;
 };

@@ -127,6 +127,8 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
     if (fault != LINK_FAULT_NONE)
         log_debug("%s: %s while %s%s%s", link->address, link_fault_name(fault),
                   link_stage_name(link->stage), detail ? ": " : "", detail ? detail : "");
+    if (fault != LINK_FAULT_NONE && link->stage > LINK_WAITING && link->stage < LINK_UP)
+        link->misses++;
     link->fault = fault;
     g_free(link->detail);
     link->detail = g_strdup(detail);

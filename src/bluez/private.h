@@ -168,6 +168,7 @@ typedef enum {
     BLUEZ_ERROR_IN_PROGRESS,   /* the same thing is already being done */
     BLUEZ_ERROR_NOT_CONNECTED, /* there is no link */
     BLUEZ_ERROR_CONNECTED,     /* there is a link already */
+    BLUEZ_ERROR_LIMIT,         /* the adapter has no room for another link */
     BLUEZ_ERROR_UNSUPPORTED,   /* will not be done in this way */
     BLUEZ_ERROR_OTHER,
 } BluezError;

@@ -35,6 +35,8 @@ static const struct {
                             "close the phone app, come closer"},
     [LINK_FAULT_REFUSED] = {"refused", "connecting failed",
                             "if it goes on: sudo systemctl restart bluetooth"},
+    [LINK_FAULT_LIMIT] = {"limit", "the adapter holds no more connections",
+                          "--link=per-poll, or an adapter more"},
     [LINK_FAULT_RESOLVE] = {"resolve", "connected, but its GATT services did not come",
                             "come closer; if it goes on: bluetoothctl remove ADDRESS"},
     [LINK_FAULT_SERVICE] = {"service", "not a JBD board: it has neither service FF00 nor FFF0",

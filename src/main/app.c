@@ -32,6 +32,7 @@ typedef struct {
     const Battery **batteries; /* theirs, for views */
     double started;
     gboolean ready; /* READY=1 was sent */
+    gboolean turns; /* links are not kept, since the adapter has not enough of them */
     gboolean stopping;
     char *status;    /* the STATUS= last sent */
     guint once_idle; /* GLib source that checks whether --once is done */
@@ -228,6 +229,17 @@ static gboolean on_signal(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
+static gboolean on_release(gpointer user)
+{
+    App *app = user;
+
+    log_info("letting go of all batteries for %" G_GINT64_FORMAT " s",
+             app->options->release_us / G_USEC_PER_SEC);
+    for (guint i = 0; i < app->units->len; i++)
+        unit_release(app->units->pdata[i], app->options->release_us);
+    return G_SOURCE_CONTINUE;
+}
+
 /* ---- once ------------------------------------------------------------------------------------ */
 
 /* What no waiting will mend while somebody waits at the prompt. */
@@ -323,10 +335,24 @@ static gboolean on_recover(void *user, const Battery *battery, RecoveryAction ac
     return rungs_take(app->rungs, action, battery);
 }
 
+static void on_limited(void *user)
+{
+    App *app = user;
+
+    if (app->options->link_mode != LINK_MODE_AUTO || app->turns)
+        return;
+    app->turns = TRUE;
+    log_warn("the adapter holds no more connections; batteries take turns from now on, one "
+             "connection for each poll");
+    for (guint i = 0; i < app->units->len; i++)
+        unit_take_turns(app->units->pdata[i]);
+}
+
 static const UnitHost unit_host = {
     .changed = on_unit_changed,
     .published = on_published,
     .recover = on_recover,
+    .limited = on_limited,
 };
 
 static void add_units(App *app)
@@ -341,6 +367,7 @@ static void add_units(App *app)
             /* Spread over the interval: the radio does one thing at a time. */
             .offset_us = app->options->interval_us * i / specs->len,
             .renew_us = app->options->renew_us,
+            .turns = app->options->link_mode == LINK_MODE_PER_POLL,
             .seed = g_random_int(),
         };
         Unit *unit = unit_new(app->bluez, spec->address, spec->name, &config, &unit_host, app);
@@ -375,7 +402,9 @@ int app_run(const Options *options)
         g_unix_signal_add(SIGINT, on_signal, &app);
         if (options->once)
             g_timeout_add_seconds(ONCE_LIMIT_SECONDS, on_once_limit, &app);
-        else if (watchdog_us > 0)
+        else
+            g_unix_signal_add(SIGUSR1, on_release, &app);
+        if (!options->once && watchdog_us > 0)
             g_timeout_add((guint)CLAMP(watchdog_us / 2000, 1, G_MAXINT), on_watchdog, &app);
         log_debug("bms-exporter %s (%s)", bms_version, bms_revision);
         bluez_start(app.bluez);

@@ -14,6 +14,7 @@
 #define DEFAULT_PATH      "/metrics"
 #define DEFAULT_INTERVAL  "10"
 #define DEFAULT_RENEW     "600"
+#define DEFAULT_RELEASE   "120"
 #define DEFAULT_LOG_LEVEL "info"
 
 enum { MAX_BATTERIES = 128 };
@@ -22,6 +23,8 @@ static const gint64 min_interval_us = 500000; /* 03 and 04 take a board about 0.
 static const gint64 max_interval_us = G_TIME_SPAN_HOUR;
 static const gint64 min_renew_us = G_TIME_SPAN_SECOND;
 static const gint64 max_renew_us = 7 * G_TIME_SPAN_DAY;
+static const gint64 min_release_us = G_TIME_SPAN_SECOND;
+static const gint64 max_release_us = G_TIME_SPAN_DAY;
 
 static void wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void wrong(GError **error, const char *format, ...)
@@ -81,6 +84,21 @@ static gboolean check_path(const char *path, GError **error)
         return FALSE;
     }
     return TRUE;
+}
+
+static gboolean parse_link_mode(const char *text, LinkMode *mode, GError **error)
+{
+    static const char *const names[] = {
+        [LINK_MODE_AUTO] = "auto", [LINK_MODE_KEEP] = "keep", [LINK_MODE_PER_POLL] = "per-poll"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *mode = (LinkMode)i;
+            return TRUE;
+        }
+    }
+    wrong(error, "--link: \"%s\" is none of auto, keep, per-poll", text);
+    return FALSE;
 }
 
 static gboolean check_command(const char *line, GError **error)
@@ -181,6 +199,8 @@ static gboolean add_battery(GPtrArray *batteries, const char *argument, GError *
 typedef struct {
     char *interval;
     char *renew;
+    char *link;
+    char *release;
     char *log_level;
     char **addresses;
     gboolean no_legacy;
@@ -191,6 +211,7 @@ static gboolean check(Options *options, Words *words, GError **error)
 {
     const char *interval = words->interval ? words->interval : DEFAULT_INTERVAL;
     const char *renew = words->renew ? words->renew : DEFAULT_RENEW;
+    const char *release = words->release ? words->release : DEFAULT_RELEASE;
     const char *level = words->log_level ? words->log_level : DEFAULT_LOG_LEVEL;
 
     if (!words->addresses || !words->addresses[0]) {
@@ -208,6 +229,12 @@ static gboolean check(Options *options, Words *words, GError **error)
         return FALSE;
     if (options->renew_us != 0 && !check_range("--session.renew", renew, options->renew_us,
                                                min_renew_us, max_renew_us, error))
+        return FALSE;
+    if (words->link && !parse_link_mode(words->link, &options->link_mode, error))
+        return FALSE;
+    if (!parse_duration("--link.release-time", release, &options->release_us, error) ||
+        !check_range("--link.release-time", release, options->release_us, min_release_us,
+                     max_release_us, error))
         return FALSE;
     if (!log_level_parse(level, &options->log_level)) {
         wrong(error, "--log.level: \"%s\" is none of debug, info, warn, error", level);
@@ -264,6 +291,12 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
         {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
          "Age at which the connection is renewed, 0 for never (default " DEFAULT_RENEW " s)",
          "TIME"},
+        {"link", 0, 0, G_OPTION_ARG_STRING, &words->link,
+         "auto, keep or per-poll: whether connections are kept from poll to poll (default auto: "
+         "while the adapter has room)",
+         "MODE"},
+        {"link.release-time", 0, 0, G_OPTION_ARG_STRING, &words->release,
+         "How long SIGUSR1 lets go of all batteries (default " DEFAULT_RELEASE " s)", "TIME"},
         {"recover.power-cycle", 0, 0, G_OPTION_ARG_NONE, &options->power_cycle,
          "Switch the adapter off and on when nothing milder helps, every 5 min at most", NULL},
         {"recover.command", 0, 0, G_OPTION_ARG_STRING, &options->recover_command,
@@ -298,6 +331,8 @@ static void words_clear(Words *words)
 {
     g_free(words->interval);
     g_free(words->renew);
+    g_free(words->link);
+    g_free(words->release);
     g_free(words->log_level);
     g_strfreev(words->addresses);
 }

@@ -13,6 +13,13 @@ typedef struct {
     char *name;       /**< NULL for the address */
 } BatterySpec;
 
+/** Whether links are kept from poll to poll. */
+typedef enum {
+    LINK_MODE_AUTO, /**< until the adapter has no room for another one */
+    LINK_MODE_KEEP,
+    LINK_MODE_PER_POLL,
+} LinkMode;
+
 typedef struct {
     GPtrArray *batteries; /**< of BatterySpec, at least one */
     char **listen;        /**< at least one, each checked */
@@ -20,6 +27,8 @@ typedef struct {
     char *adapter; /**< "hciN", an address in upper case, or NULL */
     gint64 interval_us;
     gint64 renew_us; /**< 0 for never */
+    LinkMode link_mode;
+    gint64 release_us;
     LogLevel log_level;
     gboolean legacy;
     gboolean once;

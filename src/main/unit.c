@@ -142,7 +142,11 @@ static void host_published(void *host)
 
 static void host_fault(void *host)
 {
-    tell_fault(host);
+    Unit *unit = host;
+
+    tell_fault(unit);
+    if (unit->battery.fault == LINK_FAULT_LIMIT)
+        unit->host->limited(unit->user);
 }
 
 static void host_changed(void *host)
@@ -210,6 +214,16 @@ void unit_start(Unit *unit)
 void unit_stop(Unit *unit)
 {
     poller_stop(unit->poller);
+}
+
+void unit_take_turns(Unit *unit)
+{
+    poller_take_turns(unit->poller);
+}
+
+void unit_release(Unit *unit, gint64 duration_us)
+{
+    poller_release(unit->poller, duration_us);
 }
 
 gboolean unit_is_stopped(const Unit *unit)

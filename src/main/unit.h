@@ -22,6 +22,8 @@ typedef struct {
     void (*published)(void *user);
     /** Does POWER_CYCLE or COMMAND for the sake of @a battery. @return whether it was begun */
     gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
+    /** The adapter has no room for another link. */
+    void (*limited)(void *user);
 } UnitHost;
 
 /** @param user goes to @a host's functions */
@@ -31,6 +33,10 @@ void unit_free(Unit *unit);
 
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
+/** See poller_take_turns(). */
+void unit_take_turns(Unit *unit);
+/** See poller_release(). */
+void unit_release(Unit *unit, gint64 duration_us);
 gboolean unit_is_stopped(const Unit *unit);
 gboolean unit_is_resting(const Unit *unit);
 gboolean unit_is_moving(const Unit *unit);

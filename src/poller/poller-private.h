@@ -9,7 +9,7 @@
 #include "poller.h"
 #include "recovery.h"
 
-typedef enum { STOPPED, WAITING, OPENING, ASKING, IDLE, CLOSING } State;
+typedef enum { STOPPED, WAITING, OPENING, ASKING, IDLE, CLOSING, RELEASED } State;
 
 /* What is known about a register that not every board has. */
 typedef struct {
@@ -29,7 +29,8 @@ struct Poller {
     State state;
     int64_t state_since;
     int64_t retry_at; /* WAITING: when to open the link */
-    bool afresh;      /* and without what is remembered of the device */
+    int64_t release_until;
+    bool afresh; /* and without what is remembered of the device */
     int64_t wake_at;
     bool stopping;
 

@@ -11,6 +11,9 @@
  *        └─────────────────────────────  CLOSING  ◀───────────────────────────┘
  *                  down()                          close()
  *
+ * When links take turns, each round ends in CLOSING, and WAITING lasts until the next slot. A
+ * battery that is let go for another client is RELEASED after CLOSING, until its time is over.
+ *
  * Time is cut into slots, one poll interval each, counted from the start and never shifted. A poll
  * is due at the beginning of each slot and may succeed until its end: a link that comes up late, or
  * a board that answers only when asked again, still keeps the slot. Each session begins with a
@@ -55,6 +58,8 @@ static void rearm(Poller *poller)
             when = earlier(when, poller->retry_at);
         if (poller->state == ASKING)
             when = earlier(when, poller->answer_by);
+        if (poller->state == RELEASED)
+            when = earlier(when, poller->release_until);
     }
     /* What is overdue is late from now on: nobody could have woken us for a wish not made yet. */
     poller->wake_at = when > poller_now(poller) ? when : poller_now(poller);
@@ -116,11 +121,29 @@ int64_t poller_recover(Poller *poller)
     return step.delay_us;
 }
 
+static void wait_until(Poller *poller, int64_t when)
+{
+    poller->retry_at = when;
+    poller_set_state(poller, WAITING);
+}
+
 static void wait_before_opening(Poller *poller)
 {
-    poller->retry_at = poller_now(poller) + poller_recover(poller);
+    int64_t when = poller_now(poller) + poller_recover(poller);
+
     battery_count_recovery(poller->battery, RECOVERY_RECONNECT);
-    poller_set_state(poller, WAITING);
+    /* Where the radio's time is short, a battery that is away has its own slots and no more. */
+    if (poller->config.turns && poller->recovery.failures > 1 && when < poller->slot_end)
+        when = poller->slot_end;
+    wait_until(poller, when);
+}
+
+static void stay_released(Poller *poller)
+{
+    poller->reason = SESSION_RELEASE;
+    battery_set_fault(poller->battery, LINK_FAULT_NONE,
+                      "let go for a while, so that another app can connect to it");
+    poller_set_state(poller, RELEASED);
 }
 
 void poller_end_round(Poller *poller)
@@ -133,7 +156,9 @@ void poller_end_round(Poller *poller)
     poller_set_state(poller, IDLE);
     /* Just behind a poll there is nearly a whole slot of time for the renewal, so none is lost.
      * A poll that needed retries has used that time up; the next one will do. */
-    if (renew > 0 && age >= renew && (early || age >= 2 * renew))
+    if (poller->config.turns)
+        poller_close_link(poller, SESSION_TURN);
+    else if (renew > 0 && age >= renew && (early || age >= 2 * renew))
         poller_close_link(poller, SESSION_RENEWAL);
     changed(poller);
 }
@@ -210,8 +235,12 @@ static void on_down(void *user, LinkFault fault, const char *detail)
         poller->reason = reason_of(fault);
     if (poller->stopping) {
         poller_set_state(poller, STOPPED);
+    } else if (poller->release_until > poller_now(poller)) {
+        stay_released(poller);
     } else if (poller->state == CLOSING && poller->reason == SESSION_RENEWAL) {
         open_link(poller);
+    } else if (poller->state == CLOSING && poller->reason == SESSION_TURN) {
+        wait_until(poller, poller->slot_end);
     } else if (poller->state == CLOSING) {
         wait_before_opening(poller);
     } else {
@@ -247,6 +276,10 @@ static void begin_slot(Poller *poller)
     int64_t interval = poller->config.interval_us;
     int64_t begun = (poller_now(poller) - poller->slot_end) / interval + 1;
 
+    if (poller->release_until > poller_now(poller)) {
+        poller->slot_end += begun * interval;
+        return;
+    }
     if (poller->slot_due)
         battery_count_failure(poller->battery, poller->slot_failure, 1);
     /* More than one at once: this process has stood still. */
@@ -309,10 +342,33 @@ void poller_stop(Poller *poller)
     if (poller->stopping)
         return;
     poller->stopping = true;
-    if (poller->state == WAITING)
+    if (poller->state == WAITING || poller->state == RELEASED)
         poller_set_state(poller, STOPPED);
     else if (poller->state != STOPPED && poller->state != CLOSING)
         poller_close_link(poller, poller->reason);
+    rearm(poller);
+}
+
+void poller_take_turns(Poller *poller)
+{
+    poller->config.turns = true;
+    if (poller->state == IDLE)
+        poller_close_link(poller, SESSION_TURN);
+    rearm(poller);
+}
+
+void poller_release(Poller *poller, int64_t duration_us)
+{
+    if (poller->stopping || poller->state == STOPPED)
+        return;
+    poller->release_until = poller_now(poller) + duration_us;
+    poller->slot_due = false;
+    battery_mark_gap(poller->battery);
+    if (poller->state == WAITING)
+        stay_released(poller);
+    else if (poller->state != CLOSING && poller->state != RELEASED)
+        poller_close_link(poller, SESSION_RELEASE);
+    changed(poller);
     rearm(poller);
 }
 
@@ -323,7 +379,10 @@ bool poller_is_stopped(const Poller *poller)
 
 bool poller_is_resting(const Poller *poller)
 {
-    return poller->battery->has_readings && poller->state == IDLE;
+    bool after_turn =
+        poller->reason == SESSION_TURN && (poller->state == CLOSING || poller->state == WAITING);
+
+    return poller->battery->has_readings && (poller->state == IDLE || after_turn);
 }
 
 void poller_wake(Poller *poller)
@@ -338,6 +397,8 @@ void poller_wake(Poller *poller)
         changed(poller);
     }
     if (poller->state == WAITING && poller_now(poller) >= poller->retry_at)
+        open_link(poller);
+    if (poller->state == RELEASED && poller_now(poller) >= poller->release_until)
         open_link(poller);
     rearm(poller);
 }

@@ -51,6 +51,8 @@ static void send_request(Poller *poller)
 
 void round_new_session(Poller *poller)
 {
+    if (poller->config.turns)
+        return; /* a session is nothing new then */
     for (int read = JBD_MODEL; read < JBD_N_READS; read++)
         if (poller->optional[read].present)
             poller->optional[read].next_at = 0;

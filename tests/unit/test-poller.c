@@ -867,6 +867,127 @@ static void test_suspend(void)
     world_free(world);
 }
 
+static void test_turns(void)
+{
+    World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .turns = true, .seed = 1});
+
+    world->board.lose_first = TRUE;
+    run_until(world, world->now + 600 * S + S / 2);
+    g_assert_cmpuint(world->opens, ==, 61); /* the slot that has just begun, too */
+    g_assert_cmpuint(world->closes, ==, 60);
+    g_assert_cmpuint(failures(world), ==, 0);
+    g_assert_cmpuint(world->battery.sessions[SESSION_TURN], >=, 59);
+    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+    g_assert_cmpuint(world->asked[0x05], ==, 1); /* a session is nothing new */
+    world_free(world);
+}
+
+/* When room has run out while it runs: the link goes at once, and no poll is lost for it. */
+static void test_turns_from_now_on(void)
+{
+    World *world = world_running();
+
+    g_assert_true(world->link_up);
+    poller_take_turns(world->poller);
+    run_until(world, world->now + world->close_time + S / 10);
+    g_assert_false(world->link_open);
+    run_until(world, world->now + 60 * S);
+    g_assert_cmpuint(failures(world), ==, 0);
+    g_assert_cmpuint(world->opens, >=, 6);
+    world_free(world);
+}
+
+/* A battery that is away tries once a slot, however short the wait would be else. */
+static void test_turns_with_an_absent_battery(void)
+{
+    World *world = world_new(&(PollerConfig){.interval_us = 60 * S, .turns = true, .seed = 1});
+
+    run_until(world, world->now + 10 * S);
+    world->board.absent = LINK_FAULT_TIMEOUT;
+    world->opens = 0;
+    run_until(world, world->now + 600 * S);
+    g_assert_cmpuint(world->opens, <=, 12); /* one of them behind the first failure */
+    g_assert_cmpuint(world->opens, >=, 10);
+    world_free(world);
+}
+
+static void test_release(void)
+{
+    World *world = world_running();
+    uint64_t polls = world->battery.polls;
+    guint publications;
+
+    poller_release(world->poller, 120 * S);
+    run_until(world, world->now + 119 * S);
+    g_assert_false(world->link_open);
+    g_assert_cmpuint(world->opens, ==, 1);
+    g_assert_cmpuint(world->battery.polls, ==, polls); /* none is due */
+    g_assert_cmpuint(failures(world), ==, 0);
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NONE);
+    g_assert_false(battery_is_fresh(&world->battery, world->now));
+    poller_link_events.kick(world->poller); /* an adapter that comes is no reason */
+    g_assert_false(world->link_open);
+
+    publications = world->publications;
+    run_until(world, world->now + 4 * S);
+    g_assert_cmpuint(world->publications, ==, publications + 1);
+    g_assert_cmpuint(world->battery.sessions[SESSION_RELEASE], ==, 1);
+    g_assert_cmpstr(world->battery.detail, ==, "");
+    run_until(world, world->now + 60 * S);
+    g_assert_cmpuint(failures(world), ==, 0);
+    world_free(world);
+}
+
+static void check_release_while(World *world)
+{
+    poller_release(world->poller, 60 * S);
+    run_until(world, world->now + 30 * S);
+    g_assert_false(world->link_open);
+    poller_release(world->poller, 60 * S); /* again: from now on */
+    run_until(world, world->now + 50 * S);
+    g_assert_false(world->link_open);
+    world->board.absent = LINK_FAULT_NONE;
+    run_until(world, world->now + 25 * S);
+    g_assert_true(battery_is_fresh(&world->battery, world->now));
+    world_free(world);
+}
+
+/* It may come at any time. */
+static void test_release_any_time(void)
+{
+    World *world = world_new(NULL);
+
+    check_release_while(world); /* connecting */
+
+    world = world_running();
+    world->board.absent = LINK_FAULT_REFUSED;
+    plan_down(world, 0, LINK_FAULT_LOST);
+    run_until(world, world->now + 100 * S);
+    while (world->link_open)
+        run_until(world, world->now + S / 10);
+    check_release_while(world); /* waiting for the next attempt */
+
+    world = world_running();
+    world->board.silent = TRUE;
+    run_until(world, world->now + 5 * S + S / 10);
+    world->board.silent = FALSE;
+    check_release_while(world); /* asking */
+
+    world = world_running();
+    poller_release(world->poller, S / 10);
+    poller_stop(world->poller);
+    run_until(world, world->now + 10 * S);
+    g_assert_true(poller_is_stopped(world->poller));
+    world_free(world);
+
+    world = world_running();
+    poller_release(world->poller, 100 * S);
+    run_until(world, world->now + 10 * S);
+    poller_stop(world->poller);
+    g_assert_true(poller_is_stopped(world->poller));
+    world_free(world);
+}
+
 static void test_offset(void)
 {
     World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .offset_us = 5 * S, .seed = 1});
@@ -998,6 +1119,11 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/old-answers", test_old_answers_are_left_behind);
     g_test_add_func("/poller/energy", test_energy_never_across_a_gap);
     g_test_add_func("/poller/suspend", test_suspend);
+    g_test_add_func("/poller/turns", test_turns);
+    g_test_add_func("/poller/turns-from-now-on", test_turns_from_now_on);
+    g_test_add_func("/poller/turns-absent", test_turns_with_an_absent_battery);
+    g_test_add_func("/poller/release", test_release);
+    g_test_add_func("/poller/release-any-time", test_release_any_time);
     g_test_add_func("/poller/offset", test_offset);
     g_test_add_func("/poller/stop", test_stop);
     g_test_add_func("/poller/stuck", test_stuck_is_not_moving);
