@@ -62,7 +62,7 @@ def adapter_pulled(bench):
     exporter.logged('warning: .* (no such Bluetooth adapter|adapter is off)')
     bench.sim('adapter add hci1')
     reason_grew(exporter, 'adapter')
-    equal(bench.sim.state()['adapter'], '/org/bluez/hci1', 'adapter')
+    equal(bench.sim.battery()['adapter'], 'hci1', 'adapter')
 
 
 @test

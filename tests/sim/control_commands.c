@@ -43,53 +43,79 @@ static gboolean for_each(struct sim *sim, const char *address, void (*visit)(str
     return one != NULL;
 }
 
+static void hear(struct device *device)
+{
+    device->unheard = FALSE;
+}
+
 static void make_present(struct battery *battery)
 {
-    device_present(battery, TRUE);
+    battery->present = TRUE;
+    battery_each(battery, hear);
+    battery_each(battery, device_range_changed);
 }
 
 static void make_absent(struct battery *battery)
 {
-    device_present(battery, FALSE);
+    battery->present = FALSE;
+    battery_each(battery, device_range_changed);
+}
+
+static void know_device(struct device *device)
+{
+    device->stored = TRUE;
+    device->temporary = FALSE;
+    sim_cancel(&device->temporary_timer);
+    if (!device->exported && device->adapter->present) {
+        device_export(device, FALSE);
+    }
 }
 
 static void make_known(struct battery *battery)
 {
-    battery->stored = TRUE;
-    battery->temporary = FALSE;
-    sim_cancel(&battery->temporary_timer);
-    if (!battery->exported && battery->sim->adapter.present) {
-        device_export(battery, FALSE);
-    }
+    battery_each(battery, know_device);
+}
+
+static void forget_device(struct device *device)
+{
+    link_down(device, "forget", TRUE, TRUE);
+    device_forget(device);
 }
 
 static void forget(struct battery *battery)
 {
-    battery->stored = FALSE;
-    device_abort(battery, ERROR_FAILED, "br-connection-canceled");
-    link_down(battery, "forget", TRUE, TRUE);
-    device_unexport(battery, TRUE);
+    battery_each(battery, forget_device);
+}
+
+static void clear_device(struct device *device)
+{
+    device->stale = FALSE;
+    device->wedged = FALSE;
+    sim_cancel(&device->drop_timer);
+    if (!board_is_locked(&device->battery->board)) {
+        sim_cancel(&device->locked_timer);
+    }
 }
 
 static void clear_faults(struct battery *battery)
 {
-    gboolean stuck = battery->connected && !battery->resolved && battery->resolve_timer == 0 &&
+    struct device *device = battery->linked;
+    gboolean stuck = device != NULL && !device->resolved && device->resolve_timer == 0 &&
                      fault_on(&battery->faults, FAULT_RESOLVE_NEVER) != NULL;
 
     faults_clear(&battery->faults);
     battery->drop_after = 0;
-    sim_cancel(&battery->drop_timer);
-    if (!board_is_locked(&battery->board)) {
-        sim_cancel(&battery->locked_timer);
-    }
+    battery_each(battery, clear_device);
     if (stuck) {
-        link_resolved(battery);
+        link_resolved(device);
     }
 }
 
 static void drop_now(struct battery *battery)
 {
-    link_down(battery, "fault", FALSE, TRUE);
+    if (battery->linked != NULL) {
+        link_down(battery->linked, "fault", FALSE, TRUE);
+    }
 }
 
 static void services_vanish(struct battery *battery)
@@ -100,6 +126,16 @@ static void services_vanish(struct battery *battery)
 static void services_return(struct battery *battery)
 {
     link_services(battery, TRUE);
+}
+
+static void wedge_device(struct device *device)
+{
+    device->wedged = TRUE;
+}
+
+static void wedge(struct battery *battery)
+{
+    battery_each(battery, wedge_device);
 }
 
 static void steady_on(struct battery *battery)
@@ -142,6 +178,8 @@ static const struct {
     {"drop-now", NULL, drop_now},
     {"services-vanish", NULL, services_vanish},
     {"services-return", NULL, services_return},
+    {"stale-services", NULL, link_make_stale},
+    {"wedged", NULL, wedge},
     {"lose-first", "on", lose_first_on},
     {"lose-first", "off", lose_first_off},
     {"stray-zero", "on", stray_zero_on},
@@ -270,6 +308,25 @@ static char *run_frame(struct sim *sim, int argc, char **argv)
     return okay();
 }
 
+/* present ADDR ADAPTER, absent ADDR ADAPTER: whether this one adapter hears it. */
+static char *run_range(struct sim *sim, char **argv)
+{
+    struct battery *battery = battery_find(sim, argv[1]);
+    const struct adapter *adapter = adapter_find(sim, argv[2]);
+    struct device *device;
+
+    if (battery == NULL || adapter == NULL) {
+        return wrong("no such battery or adapter");
+    }
+    if (strcmp(argv[0], "present") != 0 && strcmp(argv[0], "absent") != 0) {
+        return wrong("only present and absent know adapters");
+    }
+    device = device_of(adapter, battery);
+    device->unheard = argv[0][0] == 'a';
+    device_range_changed(device);
+    return okay();
+}
+
 static char *run_visit(struct sim *sim, int argc, char **argv)
 {
     static const struct {
@@ -282,7 +339,9 @@ static char *run_visit(struct sim *sim, int argc, char **argv)
         {"forget", forget},
     };
 
-    (void)argc;
+    if (argc > 2) {
+        return run_range(sim, argv);
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(visits); i++) {
         if (strcmp(argv[0], visits[i].word) == 0) {
             return for_each(sim, argv[1], visits[i].visit) ? okay() : wrong("no such battery");
@@ -302,78 +361,6 @@ static char *run_steady(struct sim *sim, int argc, char **argv)
     return for_each(sim, argv[1], on ? steady_on : steady_off) ? okay() : wrong("no such battery");
 }
 
-static char *run_adapter(struct sim *sim, int argc, char **argv)
-{
-    const char *word = argv[1];
-
-    if (!sim->running) {
-        return wrong("bluez is not running");
-    }
-    if (strcmp(word, "on") == 0 || strcmp(word, "off") == 0) {
-        adapter_power(sim, strcmp(word, "on") == 0);
-    } else if (strcmp(word, "remove") == 0) {
-        adapter_remove(sim, TRUE);
-    } else if (strcmp(word, "add") == 0) {
-        const char *name = argc > 2 ? argv[2] : NULL;
-
-        if (name != NULL && !(g_str_has_prefix(name, "hci") && name[3] != '\0' &&
-                              strspn(name + 3, "0123456789") == strlen(name + 3))) {
-            return wrong("not an adapter's name");
-        }
-        adapter_add(sim, name);
-    } else {
-        return wrong("adapter on|off|remove|add [hciN]");
-    }
-    return okay();
-}
-
-static gboolean on_start(gpointer data)
-{
-    struct sim *sim = data;
-
-    /* bluetoothd owns its name first and finds its adapters a little later. */
-    sim->start_timer = 0;
-    adapter_add(sim, NULL);
-    return G_SOURCE_REMOVE;
-}
-
-static char *run_bluez(struct sim *sim, int argc, char **argv)
-{
-    const char *word = argv[1];
-    g_autoptr(GError) error = NULL;
-
-    (void)argc;
-    if (strcmp(word, "hang") == 0 || strcmp(word, "resume") == 0) {
-        bus_hang(sim, word[0] == 'h');
-    } else if (strcmp(word, "die") == 0 || strcmp(word, "term") == 0) {
-        gboolean polite = word[0] == 't' && sim->running;
-
-        sim_cancel(&sim->start_timer);
-        /* Killed, it says nothing at all: the bus tells that the name has no owner. */
-        sim->running = polite;
-        if (!polite) {
-            bus_stop(sim);
-        }
-        adapter_remove(sim, polite);
-        bus_stop(sim);
-        control_event(sim, "bluez off");
-    } else if (strcmp(word, "start") == 0) {
-        if (sim->running) {
-            return wrong("bluez is running");
-        }
-        if (!bus_start(sim, &error)) {
-            bus_stop(sim);
-            return wrong(error->message);
-        }
-        control_event(sim, "bluez on");
-        sim_cancel(&sim->start_timer);
-        sim->start_timer = sim_after(sim->timing.start, on_start, sim);
-    } else {
-        return wrong("bluez die|term|start|hang|resume");
-    }
-    return okay();
-}
-
 static const struct command commands[] = {
     {"ping", 0, "ping", run_ping},
     {"quit", 0, "quit", run_quit},
@@ -382,13 +369,18 @@ static const struct command commands[] = {
     {"fault", 2, "fault ADDR|* NAME [ARGUMENTS]", run_fault},
     {"clear", 1, "clear ADDR|*", run_clear},
     {"frame", 3, "frame ADDR REG HEX[,HEX...]|-", run_frame},
-    {"present", 1, "present ADDR|*", run_visit},
-    {"absent", 1, "absent ADDR|*", run_visit},
+    {"present", 1, "present ADDR|* | present ADDR ADAPTER", run_visit},
+    {"absent", 1, "absent ADDR|* | absent ADDR ADAPTER", run_visit},
     {"known", 1, "known ADDR|*", run_visit},
     {"forget", 1, "forget ADDR|*", run_visit},
     {"steady", 2, "steady ADDR|* on|off", run_steady},
-    {"adapter", 1, "adapter on|off|remove|add [hciN]", run_adapter},
-    {"bluez", 1, "bluez die|term|start|hang|resume", run_bluez},
+    {"adapter", 1, "adapter on|off|remove|block|unblock|wedge|wedge-hang|add ...", control_adapter},
+    {"bluez", 1, "bluez die|term|start [hung]|hang|resume", control_bluez},
+    {"hold", 1, "hold METHOD", control_script},
+    {"release", 1, "release METHOD", control_script},
+    {"refuse", 3, "refuse METHOD ERROR MESSAGE [N]", control_script},
+    {"after", 2, "after METHOD COMMAND", control_script},
+    {"removed", 2, "removed PATH INTERFACE...", control_script},
     {"set", 2, "set KEY VALUE | set ADDR|* KEY [N] VALUE", control_set},
 };
 

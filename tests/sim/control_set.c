@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* A time in seconds, or MIN,MAX of which one is drawn. */
+/* A time in seconds, or a range of which one is drawn. */
 static const struct {
     const char *name;
     size_t offset;
@@ -17,7 +17,7 @@ static const struct {
     {"connect-time", offsetof(struct timing, connect), TRUE},
     {"resolve-time", offsetof(struct timing, resolve), TRUE},
     {"discover-time", offsetof(struct timing, discover), TRUE},
-    {"disconnect-time", offsetof(struct timing, disconnect), FALSE},
+    {"disconnect-time", offsetof(struct timing, disconnect), TRUE},
     {"absent-timeout", offsetof(struct timing, absent), FALSE},
     {"temporary-timeout", offsetof(struct timing, temporary), FALSE},
     {"supervision-timeout", offsetof(struct timing, supervision), FALSE},
@@ -28,29 +28,52 @@ static const struct {
     {"power-time", offsetof(struct timing, power), FALSE},
 };
 
+/* One time, MIN,MAX with all between them alike, or MIN,MEDIAN,DECILE9,MAX. */
 static gboolean parse_range(const char *text, struct range *range)
 {
-    char *end;
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    guint count = g_strv_length(parts);
+    double value[4] = {0};
 
-    range->low = g_ascii_strtod(text, &end);
-    range->high = range->low;
-    if (end == text) {
+    if (count != 1 && count != 2 && count != 4) {
         return FALSE;
     }
-    if (*end == ',') {
-        const char *second = end + 1;
+    for (guint i = 0; i < count; i++) {
+        char *end;
 
-        range->high = g_ascii_strtod(second, &end);
-        if (end == second) {
+        value[i] = g_ascii_strtod(parts[i], &end);
+        if (end == parts[i] || *end != '\0' || !(value[i] >= (i > 0 ? value[i - 1] : 0)) ||
+            value[i] > 1e5) {
             return FALSE;
         }
     }
-    return *end == '\0' && range->low >= 0 && range->high >= range->low && range->high <= 1e5;
+    range->low = value[0];
+    range->high = value[count - 1];
+    range->median = count == 4 ? value[1] : (range->low + range->high) / 2;
+    range->decile9 = count == 4 ? value[2] : range->low + (range->high - range->low) * 0.9;
+    return TRUE;
+}
+
+static char *set_first_connected(struct sim *sim, const char *value)
+{
+    static const char *const words[] = {
+        [FIRST_CONNECTED_RANDOM] = "random",
+        [FIRST_CONNECTED_ALWAYS] = "always",
+        [FIRST_CONNECTED_NEVER] = "never",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (strcmp(value, words[i]) == 0) {
+            sim->first_connected = (enum first_connected)i;
+            return g_strdup("ok");
+        }
+    }
+    return g_strdup("error set first-connected random|always|never");
 }
 
 static char *set_global(struct sim *sim, const char *key, const char *value)
 {
-    struct range range = {0, 0};
+    struct range range = {0, 0, 0, 0};
 
     if (strcmp(key, "connect-busy") == 0) {
         if (strcmp(value, "failed") != 0 && strcmp(value, "inprogress") != 0) {
@@ -59,8 +82,11 @@ static char *set_global(struct sim *sim, const char *key, const char *value)
         sim->connect_busy_new = value[0] == 'i';
         return g_strdup("ok");
     }
+    if (strcmp(key, "first-connected") == 0) {
+        return set_first_connected(sim, value);
+    }
     if (!parse_range(value, &range)) {
-        return g_strdup("error not a time in seconds, or MIN,MAX");
+        return g_strdup("error not a time in seconds, MIN,MAX, or MIN,MEDIAN,DECILE9,MAX");
     }
     if (strcmp(key, "latency") == 0) {
         for (guint i = 0; i < sim->batteries->len; i++) {

@@ -40,20 +40,56 @@ static void close_with(GString *json, const char *end)
     g_string_append(json, end);
 }
 
+static void put_adapter(GString *json, const struct adapter *a)
+{
+    static const char *const wedges[] = {
+        [WEDGE_NONE] = "", [WEDGE_FAIL] = "fail", [WEDGE_HANG] = "hang"};
+
+    g_string_append_c(json, '{');
+    put_string(json, "path", a->path);
+    put_string(json, "address", a->address);
+    put_bool(json, "plugged", a->plugged);
+    put_bool(json, "present", a->present);
+    put_bool(json, "powered", a->powered);
+    put_bool(json, "discovering", a->discovering);
+    put_bool(json, "blocked", a->rfkilled);
+    put_string(json, "wedge", wedges[a->wedge]);
+    close_with(json, "},");
+}
+
+/* The device to tell of: the one that is linked, else the first one that there is. */
+static const struct device *chosen_device(const struct battery *b)
+{
+    const struct device *device = b->linked;
+
+    for (guint i = 0; i < b->sim->adapters->len && device == NULL; i++) {
+        const struct device *one = device_of(b->sim->adapters->pdata[i], b);
+
+        device = one->exported ? one : NULL;
+    }
+    return device != NULL ? device : device_of(b->sim->adapters->pdata[0], b);
+}
+
 static void put_battery(GString *json, const struct battery *b)
 {
+    const struct device *d = chosen_device(b);
+
     g_string_append_c(json, '{');
     put_string(json, "address", b->address);
     put_string(json, "name", b->name);
     put_bool(json, "present", b->present);
-    put_bool(json, "known", b->exported);
-    put_bool(json, "temporary", b->exported && b->temporary);
-    put_bool(json, "connecting", b->connect_call != NULL);
-    put_bool(json, "connected", b->connected);
-    put_bool(json, "resolved", b->resolved);
-    put_bool(json, "notifying", b->notifying);
-    put_bool(json, "subscribed", b->subscribed);
-    put_count(json, "sessions", b->sessions.length);
+    put_string(json, "adapter", adapter_name(d->adapter));
+    put_bool(json, "known", d->exported);
+    put_bool(json, "temporary", d->exported && d->temporary);
+    put_bool(json, "connecting", d->connect_call != NULL);
+    put_bool(json, "connected", d->connected);
+    put_bool(json, "resolved", d->resolved);
+    put_bool(json, "notifying", d->notifying);
+    put_bool(json, "subscribed", d->subscribed);
+    put_bool(json, "blocked", d->blocked);
+    put_bool(json, "stale", d->stale);
+    put_bool(json, "wedged", d->wedged);
+    put_count(json, "sessions", d->sessions.length);
     put_count(json, "links", b->links);
     put_count(json, "losses", b->losses);
     put_count(json, "subscriptions", b->sessions_begun);
@@ -94,14 +130,15 @@ char *control_status(struct sim *sim)
     }
     put_bool(json, "running", sim->running);
     put_bool(json, "hanging", sim->hanging);
-    put_string(json, "adapter", sim->adapter.path);
-    put_bool(json, "adapter-present", sim->adapter.present);
-    put_bool(json, "powered", sim->adapter.powered);
-    put_bool(json, "discovering", sim->adapter.discovering);
     put_count(json, "calls", sim->calls);
     put_count(json, "violations", violations);
     put_count(json, "overlapping-connects", sim->overlapping_connects);
     put_count(json, "scan-while-connecting", sim->scan_while_connecting);
+    g_string_append(json, "\"adapters\":[");
+    for (guint i = 0; i < sim->adapters->len; i++) {
+        put_adapter(json, sim->adapters->pdata[i]);
+    }
+    close_with(json, "],");
     g_string_append(json, "\"batteries\":[");
     for (guint i = 0; i < sim->batteries->len; i++) {
         put_battery(json, sim->batteries->pdata[i]);

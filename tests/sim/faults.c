@@ -39,6 +39,7 @@ static const struct {
     [FAULT_CONNECT_FAIL] = {"connect-fail", "emn"},
     [FAULT_CONNECT_HANG] = {"connect-hang", "n"},
     [FAULT_CONNECT_DELAY] = {"connect-delay", "s"},
+    [FAULT_ABORT_EARLY] = {"abort-early", "n"},
     [FAULT_RESOLVE_DELAY] = {"resolve-delay", "s"},
     [FAULT_RESOLVE_NEVER] = {"resolve-never", ""},
     [FAULT_RESOLVE_BEFORE_OBJECTS] = {"resolve-before-objects", "s"},

@@ -19,7 +19,15 @@ double sim_now(void)
 
 double sim_draw(struct sim *sim, struct range range)
 {
-    return range.low + (range.high - range.low) * board_random(&sim->random);
+    double u = board_random(&sim->random);
+
+    if (u < 0.5) {
+        return range.low + (range.median - range.low) * u / 0.5;
+    }
+    if (u < 0.9) {
+        return range.median + (range.decile9 - range.median) * (u - 0.5) / 0.4;
+    }
+    return range.decile9 + (range.high - range.decile9) * (u - 0.9) / 0.1;
 }
 
 guint sim_after(double seconds, GSourceFunc function, gpointer data)
@@ -47,13 +55,17 @@ struct battery *battery_find(struct sim *sim, const char *address)
     return NULL;
 }
 
+void battery_each(struct battery *battery, void (*visit)(struct device *))
+{
+    for (guint i = 0; i < battery->sim->adapters->len; i++) {
+        visit(device_of(battery->sim->adapters->pdata[i], battery));
+    }
+}
+
 static void battery_free(gpointer data)
 {
     struct battery *battery = data;
 
-    sim_cancel(&battery->seen_timer);
-    sim_cancel(&battery->temporary_timer);
-    notify_forget(battery);
     g_free(battery->name);
     g_free(battery);
 }
@@ -62,6 +74,16 @@ static gboolean fail(GError **error, const char *wrong, const char *what)
 {
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: %s", wrong, what);
     return FALSE;
+}
+
+static gboolean is_address(const char *text)
+{
+    unsigned m[6];
+    int used = 0;
+
+    return sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5],
+                  &used) == 6 &&
+           used == 17 && text[17] == '\0';
 }
 
 static gboolean parse_address(struct battery *battery, const char *text, GError **error)
@@ -152,7 +174,7 @@ static gboolean parse_key(struct battery *battery, const char *key, const char *
         battery->write_command = value[0] != 'r';
         battery->write_request = value[0] != 'c';
     } else if (strcmp(key, "known") == 0) {
-        battery->stored = TRUE;
+        battery->known = TRUE;
     } else if (strcmp(key, "absent") == 0) {
         battery->present = FALSE;
     } else {
@@ -168,6 +190,7 @@ struct battery *battery_new(struct sim *sim, const char *spec, GError **error)
     struct board_config config;
 
     battery->sim = sim;
+    battery->index = sim->batteries->len;
     battery->name = g_strdup("xiaoxiang BMS");
     battery->uuid_base = 0xff00;
     battery->write_command = TRUE;
@@ -216,13 +239,15 @@ static void sim_init(struct sim *sim)
     sim->loop = g_main_loop_new(NULL, FALSE);
     sim->batteries = g_ptr_array_new_with_free_func(battery_free);
     sim->by_node = g_hash_table_new(g_str_hash, g_str_equal);
-    sim->adapter.clients = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    sim->adapters = g_ptr_array_new_with_free_func(adapter_free);
+    sim->script = script_new(sim);
     sim->seed = 1;
     sim->timing = (struct timing){
-        .connect = {0.030, 0.090},
-        .resolve = {0.1, 0.4},
-        .discover = {0.05, 0.3},
-        .disconnect = 2.0,
+        .connect = {0.030, 0.060, 0.084, 0.090},
+        .resolve = {0.1, 0.25, 0.37, 0.4},
+        .discover = {0.05, 0.175, 0.275, 0.3},
+        /* Median and ninth decile as measured, the ends are a guess. */
+        .disconnect = {2.0, 2.25, 2.7, 2.8},
         .absent = 41.2,
         .temporary = 30,
         .supervision = 0.42,
@@ -238,32 +263,53 @@ static void sim_free(struct sim *sim)
 {
     control_free(g_steal_pointer(&sim->control));
     sim_cancel(&sim->start_timer);
-    adapter_remove(sim, FALSE);
+    for (guint i = 0; i < sim->adapters->len; i++) {
+        adapter_remove(sim->adapters->pdata[i], FALSE);
+    }
     bus_stop(sim);
+    g_ptr_array_unref(sim->adapters);
+    script_free(sim->script);
     g_hash_table_unref(sim->by_node);
     g_ptr_array_unref(sim->batteries);
-    g_hash_table_unref(sim->adapter.clients);
-    g_free(sim->adapter.path);
-    g_free(sim->adapter.address);
-    g_free(sim->adapter.alias);
     g_main_loop_unref(sim->loop);
 }
 
 struct arguments {
-    char **batteries;
-    char *adapter, *adapter_address, *control;
+    char **batteries, **adapters;
+    char *control;
     gint64 seed;
     gboolean quiet;
 };
+
+/* "hciN[,ADDRESS][,off]" */
+static gboolean add_adapter(struct sim *sim, const char *spec, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(spec, ",", -1);
+    guint count = g_strv_length(parts);
+    gboolean off = count > 1 && strcmp(parts[count - 1], "off") == 0;
+    const char *address = count > (off ? 2U : 1U) ? parts[1] : NULL;
+    struct adapter *adapter;
+
+    if (count > (off ? 3U : 2U) || !adapter_is_name(parts[0]) ||
+        (address != NULL && !is_address(address))) {
+        return fail(error, "not hciN[,ADDRESS][,off]", spec);
+    }
+    adapter = adapter_plug(sim, parts[0], address);
+    if (adapter == NULL) {
+        return fail(error, "too many adapters, or twice the same", spec);
+    }
+    /* The machine is up since long. */
+    adapter->powered = !off;
+    adapter_add(adapter);
+    sim_cancel(&adapter->power_timer);
+    return TRUE;
+}
 
 static gboolean set_up(struct sim *sim, const struct arguments *arguments, GError **error)
 {
     sim->seed = (guint64)arguments->seed;
     sim->random = sim->seed;
     sim->quiet = arguments->quiet;
-    sim->adapter.address = g_strdup(arguments->adapter_address != NULL ? arguments->adapter_address
-                                                                       : "00:1A:7D:DA:71:13");
-    sim->adapter.alias = g_strdup("simulated");
     for (guint i = 0; arguments->batteries != NULL && arguments->batteries[i] != NULL; i++) {
         if (battery_new(sim, arguments->batteries[i], error) == NULL) {
             return FALSE;
@@ -278,7 +324,14 @@ static gboolean set_up(struct sim *sim, const struct arguments *arguments, GErro
             return FALSE;
         }
     }
-    adapter_add(sim, arguments->adapter != NULL ? arguments->adapter : "hci0");
+    for (guint i = 0; arguments->adapters != NULL && arguments->adapters[i] != NULL; i++) {
+        if (!add_adapter(sim, arguments->adapters[i], error)) {
+            return FALSE;
+        }
+    }
+    if (sim->adapters->len == 0 && !add_adapter(sim, "hci0", error)) {
+        return FALSE;
+    }
     return bus_start(sim, error);
 }
 
@@ -288,9 +341,8 @@ int main(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"battery", 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments.batteries, "Add a battery",
          "ADDRESS[,KEY[=VALUE]]..."},
-        {"adapter", 0, 0, G_OPTION_ARG_STRING, &arguments.adapter, "The adapter's name", "hciN"},
-        {"adapter-address", 0, 0, G_OPTION_ARG_STRING, &arguments.adapter_address,
-         "The adapter's address", "ADDRESS"},
+        {"adapter", 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments.adapters, "Plug an adapter in",
+         "hciN[,ADDRESS][,off]"},
         {"control", 0, 0, G_OPTION_ARG_STRING, &arguments.control,
          "Take commands on this Unix socket (- for standard input)", "PATH"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &arguments.seed, "Seed of all that is random", "N"},
@@ -329,8 +381,7 @@ int main(int argc, char **argv)
     }
     sim_free(&sim);
     g_strfreev(arguments.batteries);
-    g_free(arguments.adapter);
-    g_free(arguments.adapter_address);
+    g_strfreev(arguments.adapters);
     g_free(arguments.control);
     return status;
 }

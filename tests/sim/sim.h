@@ -5,7 +5,9 @@
  *   main.c             command line and main loop
  *   standin_bus.c      the bus: owning org.bluez, taking calls, sending replies and signals
  *   standin_tree.c     the object tree: paths, properties, their signals
- *   standin_adapter.c  Adapter1, discovery, power
+ *   standin_script.c   replies that are scripted: kept back, refused, followed by something
+ *   standin_adapter.c  Adapter1, discovery
+ *   standin_power.c    adapters that come and go, on and off
  *   standin_device.c   Device1: objects that come and go, Connect and Disconnect
  *   standin_link.c     a live link: up, resolved, lost
  *   standin_gatt.c     GattCharacteristic1: its calls, and the writes to the board
@@ -43,17 +45,32 @@
 #define ERROR_NOT_CONNECTED "org.bluez.Error.NotConnected"
 #define ERROR_INVALID       "org.bluez.Error.InvalidArguments"
 #define ERROR_NO_DEVICE     "org.bluez.Error.DoesNotExist"
+#define ERROR_BUSY          "org.bluez.Error.Busy"
+#define ERROR_BLOCKED       "org.bluez.Error.Blocked"
+
+/* A write or read of a handle that the peer has no more. */
+#define STALE_HANDLE_MESSAGE "Operation failed with ATT error: 0x01"
 
 struct sim;
 struct control;
 
+/**
+ * A time that is drawn: its least, median, ninth decile and greatest value, evenly between them.
+ */
 struct range {
-    double low, high;
+    double low, median, decile9, high;
 };
 
 struct timing {
-    struct range connect, resolve, discover;
-    double disconnect, absent, temporary, supervision, notify, write, write_timeout, start, power;
+    struct range connect, resolve, discover, disconnect;
+    double absent, temporary, supervision, notify, write, write_timeout, start, power;
+};
+
+/** Whether the first link of a Device1 object is told of by Connected: true. */
+enum first_connected {
+    FIRST_CONNECTED_RANDOM,
+    FIRST_CONNECTED_ALWAYS,
+    FIRST_CONNECTED_NEVER,
 };
 
 /** A client's StartNotify. It outlives the link, as in BlueZ. */
@@ -62,9 +79,12 @@ struct session {
     gboolean registered; /* BlueZ holds a registration for it on the present link */
 };
 
-/** A central's battery: the board, the radio link to it and BlueZ's idea of it. */
+struct device;
+
+/** A battery: the board, where it is, the faults that it was asked to have, and counts. */
 struct battery {
     struct sim *sim;
+    guint index; /* among all */
     char address[18];
     char node[24]; /* dev_A4_C1_38_00_00_01 */
     char *name;
@@ -72,15 +92,32 @@ struct battery {
     struct faults faults;
     guint uuid_base; /* 0xff00 or 0xfff0 */
     gboolean write_command, write_request;
-    gboolean present; /* switched on and in range */
+    gboolean known;        /* BlueZ has it stored at the start */
+    gboolean present;      /* switched on and in range */
+    struct device *linked; /* a board takes one central at a time, and then does not advertise */
+    guint generation;      /* of its own services' handles */
     guint drop_after;
+    gint64 uart_free;
+
+    guint requests[256];
+    guint requests_total, replies, ignored, notifications, sessions_begun, links, losses;
+    guint notify_starts, notify_stops, writes_command, writes_request;
+    char last_request[2 * 64 + 1], last_reply[SIM_MAX_FRAME_HEX + 1];
+};
+
+/** One adapter's idea of a battery: a Device1 that is there or not, and what BlueZ knows of it. */
+struct device {
+    struct sim *sim;
+    struct battery *battery;
+    struct adapter *adapter;
+    gboolean unheard; /* the battery is out of this adapter's range */
 
     gboolean exported;  /* the Device1 object is there */
     gboolean temporary; /* goes after the scan; else it is stored */
     gboolean stored;
     gboolean rssi_known;
     gint16 rssi;
-    gboolean was_linked; /* of this object; the first Connected:true is not signalled */
+    gboolean was_linked; /* this object; the first Connected:true is not always signalled */
     gboolean trusted, blocked;
     guint seen_timer, temporary_timer;
 
@@ -93,7 +130,10 @@ struct battery {
     gboolean connected, resolved, notify_dead;
     guint resolve_timer, objects_timer, drop_timer, locked_timer, loss_timer;
     gboolean gatt_exported, module_exported, wrong_services;
-    guint generation;
+    gboolean cached;  /* the services were read; kept until the device is removed */
+    guint generation; /* of the battery's services' handles, as they were read */
+    gboolean stale;   /* what is cached is wrong, and is not read again */
+    gboolean wedged;  /* Connect fails */
     GQueue sessions;
     gboolean notifying;
     gboolean subscribed; /* the peer's CCC is set */
@@ -102,20 +142,29 @@ struct battery {
     GDBusMessage *write_call;
     guint write_timer;
     GQueue deliveries;
-    gint64 uart_free;
     GBytes *value;
-
-    guint requests[256];
-    guint requests_total, replies, ignored, notifications, sessions_begun, links, losses;
-    guint notify_starts, notify_stops, writes_command, writes_request;
-    char last_request[2 * 64 + 1], last_reply[SIM_MAX_FRAME_HEX + 1];
 };
 
+enum wedge {
+    WEDGE_NONE,
+    WEDGE_FAIL, /* every Connect fails at once */
+    WEDGE_HANG, /* no Connect is ever answered */
+};
+
+/** It is known by its address; its name is given anew each time that it is plugged in. */
 struct adapter {
+    struct sim *sim;
     char *path; /* /org/bluez/hci0 */
     char *address, *alias;
-    gboolean present, powered, discovering;
+    gboolean plugged; /* into the machine */
+    gboolean present; /* there is an object for it */
+    gboolean powered, discovering, rfkilled;
+    enum wedge wedge;
+    guint power_timer;
+    gboolean power_wanted;
+    GDBusMessage *power_call;
     GHashTable *clients; /* unique name -> struct discovery */
+    GPtrArray *devices;  /* one for each battery, in their order */
 };
 
 struct sim {
@@ -128,13 +177,13 @@ struct sim {
     gboolean quiet;
     gboolean hanging;
     GQueue inbox, outbox; /* while hanging */
-    guint start_timer, power_timer;
-    GDBusMessage *power_call;
-    int exit_status;
+    guint start_timer;
+    struct script *script;
 
-    struct adapter adapter;
+    GPtrArray *adapters; /* in the order in which they were first plugged in */
     struct timing timing;
     gboolean connect_busy_new; /* InProgress instead of Failed, as newer BlueZ */
+    enum first_connected first_connected;
     GPtrArray *batteries;
     GHashTable *by_node;
     guint64 seed;
@@ -158,7 +207,8 @@ enum node_kind {
 /** Where a path leads. */
 struct node {
     enum node_kind kind;
-    struct battery *battery;
+    struct adapter *adapter;
+    struct device *device;
     guint row; /* of the GATT table */
 };
 
@@ -187,67 +237,114 @@ void bus_signal(struct sim *sim, const char *path, const char *interface, const 
 /** Both take the call's reference and do nothing without a call. */
 void bus_reply(struct sim *sim, GDBusMessage *call, GVariant *result);
 void bus_error(struct sim *sim, GDBusMessage *call, const char *name, const char *text);
+/** Sends what has passed the script. */
+void bus_send(struct sim *sim, GDBusMessage *message);
+
+/* standin_script.c: what is to happen with the calls of a method, whatever object it is of */
+struct script *script_new(struct sim *sim);
+void script_free(struct script *script);
+/** Forgets the replies that it has kept back: the bluetoothd that gave them is dead. */
+void script_drop(struct script *script);
+/** Keeps the replies to @p method back, or sends them and keeps no more. */
+void script_hold(struct script *script, const char *method, gboolean on);
+/** The next @p count calls (below 0: all) fail without being carried out. */
+void script_refuse(struct script *script, const char *method, const char *error, const char *text,
+                   gint64 count);
+/** Runs a line of the control channel right behind the next reply to @p method. */
+void script_after(struct script *script, const char *method, const char *line);
+/** @return whether the call is to be refused, with what. */
+gboolean script_refuses(struct script *script, const char *method, char **error, char **text);
+/** Takes note of a reply. @return whether it is kept back. */
+gboolean script_keeps(struct script *script, GDBusMessage *call, GDBusMessage *reply);
+/** Runs what is due after the replies that were sent. */
+void script_run_due(struct script *script);
 
 /* standin_tree.c */
 struct node tree_find(struct sim *sim, const char *path);
-char *tree_path(const struct sim *sim, struct node node);
+char *tree_path(struct node node);
 const char *tree_interface(enum node_kind kind);
-GVariant *tree_properties(struct sim *sim, struct node node);
+GVariant *tree_properties(struct node node);
 /** All interfaces of an object with their properties, a{sa{sv}}. */
-GVariant *tree_interfaces(struct sim *sim, struct node node);
+GVariant *tree_interfaces(struct node node);
 void tree_added(struct sim *sim, struct node node);
 void tree_removed(struct sim *sim, struct node node);
 /** One PropertiesChanged with the present values of the NULL-ended names. */
 void tree_changed(struct sim *sim, struct node node, ...) G_GNUC_NULL_TERMINATED;
-/** Adds or removes the GATT objects of a battery: all of them, or only the board's own service. */
-void tree_gatt(struct battery *battery, gboolean module_only, gboolean add);
-gboolean tree_row_exists(const struct battery *battery, guint row);
-struct node tree_device(struct battery *battery);
-struct node tree_row(struct battery *battery, guint row);
+/** Adds or removes the GATT objects of a device: all of them, or only the board's own service. */
+void tree_gatt(struct device *device, gboolean module_only, gboolean add);
+gboolean tree_row_exists(const struct device *device, guint row);
+struct node tree_adapter(struct adapter *adapter);
+struct node tree_device(struct device *device);
+struct node tree_row(struct device *device, guint row);
 
 /* standin_list.c */
 GVariant *tree_managed_objects(struct sim *sim);
 char *tree_introspect(struct sim *sim, const char *path);
 
 /* standin_adapter.c: each takes the call's reference */
-void adapter_call(struct sim *sim, GDBusMessage *call, const char *member);
-void adapter_set(struct sim *sim, GDBusMessage *call, const char *property, GVariant *value);
-void adapter_power(struct sim *sim, gboolean on);
-void adapter_add(struct sim *sim, const char *name);
-void adapter_remove(struct sim *sim, gboolean polite);
-void adapter_client_gone(struct sim *sim, const char *client);
+void adapter_call(struct adapter *adapter, GDBusMessage *call, const char *member);
+void adapter_client_gone(struct adapter *adapter, const char *client);
+
+/* standin_power.c: adapters that come and go, on and off; takes the call's reference */
+/** Whether it is "hciN". */
+gboolean adapter_is_name(const char *text);
+/** "hciN" of it. */
+const char *adapter_name(const struct adapter *adapter);
+/** By "hciN" or address, plugged in or not. NULL: the first one. */
+struct adapter *adapter_find(struct sim *sim, const char *name);
+void adapter_set(struct adapter *adapter, GDBusMessage *call, const char *property,
+                 GVariant *value);
+void adapter_power(struct adapter *adapter, gboolean on);
+void adapter_rfkill(struct adapter *adapter, gboolean blocked);
+/** @p name and @p address may be NULL, see README.md. @return NULL where it cannot be. */
+struct adapter *adapter_plug(struct sim *sim, const char *name, const char *address);
+/** It is there for bluetoothd; @p powered as the kernel has it. */
+void adapter_add(struct adapter *adapter);
+/** It is gone: pulled, or its bluetoothd is. Tells of it when @p polite. */
+void adapter_remove(struct adapter *adapter, gboolean polite);
+void adapter_free(gpointer data);
 
 /* standin_device.c */
-void device_call(struct battery *battery, GDBusMessage *call, const char *member);
-void device_export(struct battery *battery, gboolean temporary);
-void device_unexport(struct battery *battery, gboolean signal);
-void device_seen(struct battery *battery);
-void device_scan(struct battery *battery, gboolean on);
-void device_remove(struct battery *battery, GDBusMessage *call);
-void device_present(struct battery *battery, gboolean present);
-void device_abort(struct battery *battery, const char *error, const char *message);
-gboolean device_try_all(struct sim *sim);
+void device_call(struct device *device, GDBusMessage *call, const char *member);
+void device_export(struct device *device, gboolean temporary);
+void device_unexport(struct device *device, gboolean signal);
+void device_seen(struct device *device);
+void device_scan(struct device *device, gboolean on);
+void device_remove(struct device *device, GDBusMessage *call);
+/** As by RemoveDevice: what BlueZ has stored of it is gone, too. */
+void device_forget(struct device *device);
+void device_block(struct device *device, gboolean on);
+void device_abort(struct device *device, const char *error, const char *message);
+gboolean device_try_all(struct adapter *adapter);
+/** The battery's presence, or its being heard, has changed. */
+void device_range_changed(struct device *device);
+struct device *device_of(const struct adapter *adapter, const struct battery *battery);
+/** Whether the adapter can hear the board, linked or not. */
+gboolean device_is_heard(const struct device *device);
 
 /* standin_link.c */
-void link_up(struct battery *battery);
-void link_down(struct battery *battery, const char *reason, gboolean own, gboolean signal);
-void link_resolved(struct battery *battery);
+void link_up(struct device *device);
+/** Draws whether a link that comes up now is told of by Connected: true. */
+gboolean link_is_told(struct device *device);
+void link_down(struct device *device, const char *reason, gboolean own, gboolean signal);
+void link_resolved(struct device *device);
 void link_services(struct battery *battery, gboolean there);
+void link_make_stale(struct battery *battery);
 void link_fault_changed(struct battery *battery, enum fault_id id);
 
 /* standin_gatt.c */
-void gatt_call(struct battery *battery, guint row, GDBusMessage *call, const char *member);
-void gatt_link_down(struct battery *battery, gboolean signal);
+void gatt_call(struct device *device, guint row, GDBusMessage *call, const char *member);
+void gatt_link_down(struct device *device, gboolean signal);
 
 /* standin_notify.c: start and stop take the call's reference */
-void notify_start(struct battery *battery, GDBusMessage *call);
-void notify_stop(struct battery *battery, GDBusMessage *call);
+void notify_start(struct device *device, GDBusMessage *call);
+void notify_stop(struct device *device, GDBusMessage *call);
 /** Sends one notification after @p delay seconds; with it ends the answer of @p reg, if not < 0. */
-void notify_deliver(struct battery *battery, const void *bytes, gsize size, double delay, int reg);
-void notify_link_up(struct battery *battery);
-void notify_link_down(struct battery *battery, gboolean signal);
-void notify_forget(struct battery *battery);
-void notify_client_gone(struct battery *battery, const char *client);
+void notify_deliver(struct device *device, const void *bytes, gsize size, double delay, int reg);
+void notify_link_up(struct device *device);
+void notify_link_down(struct device *device, gboolean signal);
+void notify_forget(struct device *device);
+void notify_client_gone(struct device *device, const char *client);
 
 /* control.c */
 struct control *control_new(struct sim *sim, const char *path, GError **error);
@@ -257,11 +354,16 @@ void control_event(struct sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3)
 /** @return the answer's one line, without its end. */
 char *control_command(struct sim *sim, const char *line);
 char *control_set(struct sim *sim, int argc, char **argv);
+char *control_adapter(struct sim *sim, int argc, char **argv);
+char *control_bluez(struct sim *sim, int argc, char **argv);
+char *control_script(struct sim *sim, int argc, char **argv);
 char *control_status(struct sim *sim);
 
 /* main.c */
 struct battery *battery_new(struct sim *sim, const char *spec, GError **error);
 struct battery *battery_find(struct sim *sim, const char *address);
+/** Calls a function for the battery at every adapter. */
+void battery_each(struct battery *battery, void (*visit)(struct device *));
 double sim_now(void);
 double sim_draw(struct sim *sim, struct range range);
 guint sim_after(double seconds, GSourceFunc function, gpointer data);

@@ -8,12 +8,15 @@ SIM_SOURCES := \
 	tests/sim/standin_bus.c \
 	tests/sim/standin_tree.c \
 	tests/sim/standin_list.c \
+	tests/sim/standin_script.c \
 	tests/sim/standin_adapter.c \
+	tests/sim/standin_power.c \
 	tests/sim/standin_device.c \
 	tests/sim/standin_link.c \
 	tests/sim/standin_gatt.c \
 	tests/sim/standin_notify.c \
 	tests/sim/control.c \
 	tests/sim/control_commands.c \
+	tests/sim/control_adapter.c \
 	tests/sim/control_set.c \
 	tests/sim/control_status.c

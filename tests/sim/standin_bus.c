@@ -35,7 +35,7 @@ static void send_now(struct sim *sim, GDBusMessage *message)
     }
 }
 
-static void send(struct sim *sim, GDBusMessage *message)
+void bus_send(struct sim *sim, GDBusMessage *message)
 {
     if (!sim->hanging) {
         send_now(sim, message);
@@ -50,12 +50,19 @@ void bus_signal(struct sim *sim, const char *path, const char *interface, const 
     g_autoptr(GDBusMessage) message = g_dbus_message_new_signal(path, interface, member);
 
     g_dbus_message_set_body(message, arguments);
-    send(sim, message);
+    bus_send(sim, message);
 }
 
 static gboolean wants_reply(GDBusMessage *call)
 {
     return (g_dbus_message_get_flags(call) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) == 0;
+}
+
+static void answer(struct sim *sim, GDBusMessage *call, GDBusMessage *reply)
+{
+    if (!script_keeps(sim->script, call, reply)) {
+        bus_send(sim, reply);
+    }
 }
 
 void bus_reply(struct sim *sim, GDBusMessage *call, GVariant *result)
@@ -71,7 +78,7 @@ void bus_reply(struct sim *sim, GDBusMessage *call, GVariant *result)
         if (body != NULL) {
             g_dbus_message_set_body(reply, body);
         }
-        send(sim, reply);
+        answer(sim, call, reply);
     }
     g_object_unref(call);
 }
@@ -84,7 +91,7 @@ void bus_error(struct sim *sim, GDBusMessage *call, const char *name, const char
     if (wants_reply(call)) {
         g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(call, name, text);
 
-        send(sim, reply);
+        answer(sim, call, reply);
     }
     g_object_unref(call);
 }
@@ -108,20 +115,21 @@ static void set_property(struct sim *sim, struct node node, GDBusMessage *call, 
 
     g_variant_get(body, "(&s&sv)", &interface, &property, &value);
     if (node.kind == NODE_ADAPTER && strcmp(interface, ADAPTER_INTERFACE) == 0) {
-        adapter_set(sim, call, property, value);
+        adapter_set(node.adapter, call, property, value);
         return;
     }
-    if (node.kind == NODE_DEVICE && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN)) {
-        gboolean *flag = strcmp(property, "Trusted") == 0   ? &node.battery->trusted
-                         : strcmp(property, "Blocked") == 0 ? &node.battery->blocked
-                                                            : NULL;
-
-        if (flag != NULL) {
-            *flag = g_variant_get_boolean(value);
-            tree_changed(sim, node, property, NULL);
-            bus_reply(sim, call, NULL);
-            return;
-        }
+    if (node.kind == NODE_DEVICE && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN) &&
+        strcmp(property, "Trusted") == 0) {
+        node.device->trusted = g_variant_get_boolean(value);
+        tree_changed(sim, node, property, NULL);
+        bus_reply(sim, call, NULL);
+        return;
+    }
+    if (node.kind == NODE_DEVICE && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN) &&
+        strcmp(property, "Blocked") == 0) {
+        device_block(node.device, g_variant_get_boolean(value));
+        bus_reply(sim, call, NULL);
+        return;
     }
     bus_error(sim, call, "org.freedesktop.DBus.Error.PropertyReadOnly",
               "Property is read-only or does not exist");
@@ -154,7 +162,7 @@ static void properties_call(struct sim *sim, struct node node, GDBusMessage *cal
         bus_error(sim, call, "org.freedesktop.DBus.Error.InvalidArgs", "No such interface");
         return;
     }
-    all = g_variant_ref_sink(tree_properties(sim, node));
+    all = g_variant_ref_sink(tree_properties(node));
     if (property == NULL) {
         bus_reply(sim, call, g_variant_new("(@a{sv})", all));
         return;
@@ -195,7 +203,20 @@ static gboolean standard_call(struct sim *sim, struct node node, GDBusMessage *c
     return FALSE;
 }
 
-static void route(struct sim *sim, GDBusMessage *call)
+/* @return whether the script has refused the call. */
+static gboolean refused(struct sim *sim, GDBusMessage *call, const char *member)
+{
+    g_autofree char *error = NULL;
+    g_autofree char *text = NULL;
+
+    if (!script_refuses(sim->script, member, &error, &text)) {
+        return FALSE;
+    }
+    bus_error(sim, call, error, text);
+    return TRUE;
+}
+
+static void dispatch(struct sim *sim, GDBusMessage *call)
 {
     const char *path = g_dbus_message_get_path(call);
     const char *member = g_dbus_message_get_member(call);
@@ -203,11 +224,10 @@ static void route(struct sim *sim, GDBusMessage *call)
     struct node node = tree_find(sim, path);
     const char *own = tree_interface(node.kind);
 
-    sim->calls++;
     if (interface == NULL) {
         interface = own != NULL ? own : "";
     }
-    if (standard_call(sim, node, call, interface, member)) {
+    if (refused(sim, call, member) || standard_call(sim, node, call, interface, member)) {
         return;
     }
     if (node.kind == NODE_NONE) {
@@ -220,14 +240,21 @@ static void route(struct sim *sim, GDBusMessage *call)
     } else if (own == NULL || strcmp(interface, own) != 0) {
         unknown_method(sim, call);
     } else if (node.kind == NODE_ADAPTER) {
-        adapter_call(sim, call, member);
+        adapter_call(node.adapter, call, member);
     } else if (node.kind == NODE_DEVICE) {
-        device_call(node.battery, call, member);
+        device_call(node.device, call, member);
     } else if (node.kind == NODE_CHARACTERISTIC || node.kind == NODE_DESCRIPTOR) {
-        gatt_call(node.battery, node.row, call, member);
+        gatt_call(node.device, node.row, call, member);
     } else {
         unknown_method(sim, call);
     }
+}
+
+static void route(struct sim *sim, GDBusMessage *call)
+{
+    sim->calls++;
+    dispatch(sim, call);
+    script_run_due(sim->script);
 }
 
 static gboolean on_incoming(gpointer data)
@@ -276,6 +303,37 @@ static GDBusMessage *filter(GDBusConnection *bus, GDBusMessage *message, gboolea
     return NULL;
 }
 
+static gboolean has_session(const struct device *device, const char *client)
+{
+    for (const GList *l = device->sessions.head; l != NULL; l = l->next) {
+        const struct session *session = l->data;
+
+        if (strcmp(session->client, client) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static void client_gone(struct sim *sim, const char *client)
+{
+    gboolean known = FALSE;
+
+    for (guint i = 0; i < sim->adapters->len; i++) {
+        struct adapter *adapter = sim->adapters->pdata[i];
+
+        known = known || g_hash_table_contains(adapter->clients, client);
+        adapter_client_gone(adapter, client);
+        for (guint j = 0; j < adapter->devices->len; j++) {
+            known = known || has_session(adapter->devices->pdata[j], client);
+            notify_client_gone(adapter->devices->pdata[j], client);
+        }
+    }
+    if (known) {
+        control_event(sim, "client-gone %s", client);
+    }
+}
+
 static void on_owner_changed(GDBusConnection *bus, const char *sender, const char *path,
                              const char *interface, const char *member, GVariant *arguments,
                              gpointer data)
@@ -293,10 +351,7 @@ static void on_owner_changed(GDBusConnection *bus, const char *sender, const cha
     if (name[0] != ':' || owner[0] != '\0') {
         return;
     }
-    adapter_client_gone(sim, name);
-    for (guint i = 0; i < sim->batteries->len; i++) {
-        notify_client_gone(sim->batteries->pdata[i], name);
-    }
+    client_gone(sim, name);
 }
 
 static void on_closed(GDBusConnection *bus, gboolean vanished, GError *error, gpointer data)
@@ -359,6 +414,7 @@ void bus_stop(struct sim *sim)
     sim->hanging = FALSE;
     g_queue_clear_full(&sim->inbox, g_object_unref);
     g_queue_clear_full(&sim->outbox, g_object_unref);
+    script_drop(sim->script);
     if (sim->bus == NULL) {
         return;
     }

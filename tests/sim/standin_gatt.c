@@ -20,103 +20,119 @@ static void to_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
 
 static gboolean on_dropped(gpointer data)
 {
-    struct battery *battery = data;
+    struct device *device = data;
 
-    battery->drop_timer = 0;
-    link_down(battery, "fault", FALSE, TRUE);
+    device->drop_timer = 0;
+    link_down(device, "fault", FALSE, TRUE);
     return G_SOURCE_REMOVE;
 }
 
 /* One write has reached the board. */
-static void feed_board(struct battery *battery, const uint8_t *bytes, size_t length)
+static void feed_board(struct device *device, const uint8_t *bytes, size_t length)
 {
-    struct sim *sim = battery->sim;
+    struct sim *sim = device->sim;
     struct board_answer answer;
     g_autofree struct board_pieces *pieces = g_new(struct board_pieces, 1);
     gint64 now = g_get_monotonic_time();
     double wait = 0, last = 0;
 
-    board_request(&battery->board, sim_now(), bytes, length, &answer);
-    battery->requests[answer.reg]++;
-    battery->requests_total++;
-    to_hex(battery->last_request, sizeof battery->last_request, bytes, length);
-    control_event(sim, "request %s %02x %s", battery->address, answer.reg, battery->last_request);
-    if (battery->drop_after > 0 && --battery->drop_after == 0) {
-        sim_cancel(&battery->drop_timer);
-        battery->drop_timer = sim_after(0.01, on_dropped, battery);
+    board_request(&device->battery->board, sim_now(), bytes, length, &answer);
+    device->battery->requests[answer.reg]++;
+    device->battery->requests_total++;
+    to_hex(device->battery->last_request, sizeof device->battery->last_request, bytes, length);
+    control_event(sim, "request %s %02x %s", device->battery->address, answer.reg,
+                  device->battery->last_request);
+    if (device->battery->drop_after > 0 && --device->battery->drop_after == 0) {
+        sim_cancel(&device->drop_timer);
+        device->drop_timer = sim_after(0.01, on_dropped, device);
         return;
     }
     if (answer.outcome == BOARD_LOST || answer.length == 0) {
-        battery->ignored++;
+        device->battery->ignored++;
         return;
     }
-    faults_apply(&battery->faults, &sim->random, bytes, length, &answer, pieces);
+    faults_apply(&device->battery->faults, &sim->random, bytes, length, &answer, pieces);
     if (pieces->count == 0) {
-        battery->ignored++;
+        device->battery->ignored++;
         return;
     }
-    to_hex(battery->last_reply, sizeof battery->last_reply, pieces->bytes, pieces->used);
+    to_hex(device->battery->last_reply, sizeof device->battery->last_reply, pieces->bytes,
+           pieces->used);
     /* One UART: an answer waits for the one before it. */
-    if (battery->uart_free > now) {
-        wait = (double)(battery->uart_free - now) / 1e6;
+    if (device->battery->uart_free > now) {
+        wait = (double)(device->battery->uart_free - now) / 1e6;
     }
     for (size_t i = 0; i < pieces->count; i++) {
         const struct board_piece *piece = &pieces->piece[i];
 
         last = piece->delay > last ? piece->delay : last;
-        notify_deliver(battery, pieces->bytes + piece->offset, piece->length, wait + piece->delay,
+        notify_deliver(device, pieces->bytes + piece->offset, piece->length, wait + piece->delay,
                        i + 1 == pieces->count ? answer.reg : -1);
     }
-    if (fault_on(&battery->faults, FAULT_LATE) == NULL) {
-        battery->uart_free = now + (gint64)((wait + last) * 1e6);
+    if (fault_on(&device->battery->faults, FAULT_LATE) == NULL) {
+        device->battery->uart_free = now + (gint64)((wait + last) * 1e6);
     }
 }
 
 static gboolean on_written(gpointer data)
 {
-    struct battery *battery = data;
+    struct device *device = data;
 
-    battery->write_timer = 0;
-    bus_reply(battery->sim, g_steal_pointer(&battery->write_call), NULL);
+    device->write_timer = 0;
+    bus_reply(device->sim, g_steal_pointer(&device->write_call), NULL);
     return G_SOURCE_REMOVE;
 }
 
 static gboolean on_refused(gpointer data)
 {
-    struct battery *battery = data;
+    struct device *device = data;
 
-    battery->write_timer = 0;
-    bus_error(battery->sim, g_steal_pointer(&battery->write_call), ERROR_NOT_PERMITTED,
+    device->write_timer = 0;
+    bus_error(device->sim, g_steal_pointer(&device->write_call), ERROR_NOT_PERMITTED,
               "Write not permitted");
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_invalid(gpointer data)
+{
+    struct device *device = data;
+
+    device->write_timer = 0;
+    bus_error(device->sim, g_steal_pointer(&device->write_call), ERROR_FAILED,
+              STALE_HANDLE_MESSAGE);
     return G_SOURCE_REMOVE;
 }
 
 /* A lost response ends the ATT bearer, and the link with it. */
 static gboolean on_write_timeout(gpointer data)
 {
-    struct battery *battery = data;
+    struct device *device = data;
 
-    battery->write_timer = 0;
-    link_down(battery, "att-timeout", FALSE, TRUE);
+    device->write_timer = 0;
+    link_down(device, "att-timeout", FALSE, TRUE);
     return G_SOURCE_REMOVE;
 }
 
-static void write_request(struct battery *battery, gboolean permitted, const uint8_t *bytes,
+static void write_request(struct device *device, gboolean permitted, const uint8_t *bytes,
                           gsize size)
 {
-    double time = battery->sim->timing.write;
+    double time = device->sim->timing.write;
 
-    if (!permitted) {
-        battery->write_timer = sim_after(time, on_refused, battery);
+    if (device->stale) {
+        device->write_timer = sim_after(time, on_invalid, device);
         return;
     }
-    battery->write_timer = sim_after(time, on_written, battery);
-    feed_board(battery, bytes, size);
+    if (!permitted) {
+        device->write_timer = sim_after(time, on_refused, device);
+        return;
+    }
+    device->write_timer = sim_after(time, on_written, device);
+    feed_board(device, bytes, size);
 }
 
-static void write_value(struct battery *battery, guint row, GDBusMessage *call)
+static void write_value(struct device *device, guint row, GDBusMessage *call)
 {
-    struct sim *sim = battery->sim;
+    struct sim *sim = device->sim;
     GVariant *body = g_dbus_message_get_body(call);
     g_autoptr(GVariant) value = NULL;
     g_autoptr(GVariant) options = NULL;
@@ -127,11 +143,11 @@ static void write_value(struct battery *battery, guint row, GDBusMessage *call)
     gboolean request;
     gsize size;
 
-    if (!battery->connected) {
+    if (!device->connected) {
         bus_error(sim, call, ERROR_FAILED, "Not connected");
         return;
     }
-    if (battery->write_call != NULL) {
+    if (device->write_call != NULL) {
         bus_error(sim, call, ERROR_IN_PROGRESS, "In Progress");
         return;
     }
@@ -143,13 +159,13 @@ static void write_value(struct battery *battery, guint row, GDBusMessage *call)
     options = g_variant_get_child_value(body, 1);
     g_variant_lookup(options, "type", "&s", &type);
     bytes = g_variant_get_fixed_array(value, &size, 1);
-    if ((fault = fault_take(&battery->faults, FAULT_WRITE_FAIL)) != NULL) {
+    if ((fault = fault_take(&device->battery->faults, FAULT_WRITE_FAIL)) != NULL) {
         bus_error(sim, call, fault->name, fault->text);
         return;
     }
     /* As BlueZ: a named type goes out whatever the flags say, and the peer judges it. */
     if (type == NULL) {
-        request = own && battery->write_request;
+        request = own && device->battery->write_request;
     } else if (strcmp(type, "request") == 0 || strcmp(type, "reliable") == 0) {
         request = TRUE;
     } else if (strcmp(type, "command") == 0) {
@@ -159,83 +175,87 @@ static void write_value(struct battery *battery, guint row, GDBusMessage *call)
         return;
     }
     if (!own) {
-        battery->board.violations++;
+        device->battery->board.violations++;
     }
-    if (fault_take(&battery->faults, FAULT_WRITE_HANG) != NULL) {
-        battery->write_call = call;
+    if (fault_take(&device->battery->faults, FAULT_WRITE_HANG) != NULL) {
+        device->write_call = call;
         if (request) {
-            battery->write_timer = sim_after(sim->timing.write_timeout, on_write_timeout, battery);
+            device->write_timer = sim_after(sim->timing.write_timeout, on_write_timeout, device);
         }
         return;
     }
     if (request) {
-        battery->writes_request++;
-        battery->write_call = call;
-        write_request(battery, own && battery->write_request, bytes, size);
+        device->battery->writes_request++;
+        device->write_call = call;
+        write_request(device, own && device->battery->write_request, bytes, size);
         return;
     }
-    battery->writes_command++;
+    device->battery->writes_command++;
     bus_reply(sim, call, NULL);
     /* A board drops a command on a characteristic that does not take one, and says nothing. */
-    if (own && battery->write_command) {
-        feed_board(battery, bytes, size);
+    if (own && device->battery->write_command && !device->stale) {
+        feed_board(device, bytes, size);
     }
 }
 
-static void read_value(struct battery *battery, guint row, GDBusMessage *call)
+static void read_value(struct device *device, guint row, GDBusMessage *call)
 {
     const void *data = NULL;
     gsize size = 0;
 
-    if (!battery->connected) {
-        bus_error(battery->sim, call, ERROR_FAILED, "Not connected");
+    if (!device->connected) {
+        bus_error(device->sim, call, ERROR_FAILED, "Not connected");
         return;
     }
     if (strstr(gatt_table[row].flags, "read") == NULL) {
-        bus_error(battery->sim, call, ERROR_NOT_PERMITTED, "Read not permitted");
+        bus_error(device->sim, call, ERROR_NOT_PERMITTED, "Read not permitted");
         return;
     }
-    if (row == ROW_NOTIFY && battery->value != NULL) {
-        data = g_bytes_get_data(battery->value, &size);
+    if (device->stale && row >= ROW_SERVICE) {
+        bus_error(device->sim, call, ERROR_FAILED, STALE_HANDLE_MESSAGE);
+        return;
+    }
+    if (row == ROW_NOTIFY && device->value != NULL) {
+        data = g_bytes_get_data(device->value, &size);
     }
     bus_reply(
-        battery->sim, call,
+        device->sim, call,
         g_variant_new("(@ay)", g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1)));
 }
 
-void gatt_call(struct battery *battery, guint row, GDBusMessage *call, const char *member)
+void gatt_call(struct device *device, guint row, GDBusMessage *call, const char *member)
 {
     gboolean can_notify = strstr(gatt_table[row].flags, "notify") != NULL ||
                           strstr(gatt_table[row].flags, "indicate") != NULL;
 
     if (strcmp(member, "WriteValue") == 0) {
-        write_value(battery, row, call);
+        write_value(device, row, call);
     } else if (strcmp(member, "ReadValue") == 0) {
-        read_value(battery, row, call);
+        read_value(device, row, call);
     } else if (strcmp(member, "StartNotify") == 0 && row == ROW_NOTIFY) {
-        notify_start(battery, call);
+        notify_start(device, call);
     } else if (strcmp(member, "StopNotify") == 0 && row == ROW_NOTIFY) {
-        notify_stop(battery, call);
+        notify_stop(device, call);
     } else if (strcmp(member, "StartNotify") == 0 && can_notify) {
-        bus_reply(battery->sim, call, NULL);
+        bus_reply(device->sim, call, NULL);
     } else if (strcmp(member, "StopNotify") == 0 && can_notify) {
-        bus_error(battery->sim, call, ERROR_FAILED, "No notify session started");
+        bus_error(device->sim, call, ERROR_FAILED, "No notify session started");
     } else if (strcmp(member, "StartNotify") == 0 || strcmp(member, "AcquireNotify") == 0 ||
                strcmp(member, "AcquireWrite") == 0) {
-        bus_error(battery->sim, call, ERROR_NOT_SUPPORTED, "Operation is not supported");
+        bus_error(device->sim, call, ERROR_NOT_SUPPORTED, "Operation is not supported");
     } else {
-        bus_error(battery->sim, call, "org.freedesktop.DBus.Error.UnknownMethod", "No such method");
+        bus_error(device->sim, call, "org.freedesktop.DBus.Error.UnknownMethod", "No such method");
     }
 }
 
-void gatt_link_down(struct battery *battery, gboolean signal)
+void gatt_link_down(struct device *device, gboolean signal)
 {
-    sim_cancel(&battery->write_timer);
+    sim_cancel(&device->write_timer);
     if (signal) {
-        bus_error(battery->sim, g_steal_pointer(&battery->write_call), ERROR_FAILED,
+        bus_error(device->sim, g_steal_pointer(&device->write_call), ERROR_FAILED,
                   "Operation failed with ATT error: 0x0e");
     } else {
-        g_clear_object(&battery->write_call);
+        g_clear_object(&device->write_call);
     }
-    notify_link_down(battery, signal);
+    notify_link_down(device, signal);
 }

@@ -6,32 +6,42 @@
 
 #include <string.h>
 
-static void each(struct sim *sim, void (*visit)(struct sim *, struct node, gpointer), gpointer data)
-{
-    if (!sim->adapter.present) {
-        return;
-    }
-    visit(sim, (struct node){NODE_ADAPTER, NULL, 0}, data);
-    for (guint i = 0; i < sim->batteries->len; i++) {
-        struct battery *battery = sim->batteries->pdata[i];
+typedef void (*visitor)(struct node, gpointer);
 
-        if (!battery->exported) {
+static void each_device(struct device *device, visitor visit, gpointer data)
+{
+    visit(tree_device(device), data);
+    for (guint row = 0; row < GATT_ROWS; row++) {
+        if (tree_row_exists(device, row)) {
+            visit(tree_row(device, row), data);
+        }
+    }
+}
+
+static void each(struct sim *sim, visitor visit, gpointer data)
+{
+    for (guint i = 0; i < sim->adapters->len; i++) {
+        struct adapter *adapter = sim->adapters->pdata[i];
+
+        if (!adapter->present) {
             continue;
         }
-        visit(sim, tree_device(battery), data);
-        for (guint row = 0; row < GATT_ROWS; row++) {
-            if (tree_row_exists(battery, row)) {
-                visit(sim, tree_row(battery, row), data);
+        visit(tree_adapter(adapter), data);
+        for (guint j = 0; j < adapter->devices->len; j++) {
+            struct device *device = adapter->devices->pdata[j];
+
+            if (device->exported) {
+                each_device(device, visit, data);
             }
         }
     }
 }
 
-static void add_managed(struct sim *sim, struct node node, gpointer data)
+static void add_managed(struct node node, gpointer data)
 {
-    g_autofree char *path = tree_path(sim, node);
+    g_autofree char *path = tree_path(node);
 
-    g_variant_builder_add(data, "{o@a{sa{sv}}}", path, tree_interfaces(sim, node));
+    g_variant_builder_add(data, "{o@a{sa{sv}}}", path, tree_interfaces(node));
 }
 
 GVariant *tree_managed_objects(struct sim *sim)
@@ -48,10 +58,10 @@ struct child_search {
     GHashTable *children;
 };
 
-static void add_child(struct sim *sim, struct node node, gpointer data)
+static void add_child(struct node node, gpointer data)
 {
     const struct child_search *search = data;
-    g_autofree char *path = tree_path(sim, node);
+    g_autofree char *path = tree_path(node);
     size_t length = strcmp(search->path, "/") == 0 ? 0 : strlen(search->path);
 
     if (strncmp(path, search->path, length) == 0 && path[length] == '/') {

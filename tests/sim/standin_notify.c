@@ -8,7 +8,7 @@
 
 /* A notification on its way. */
 struct delivery {
-    struct battery *battery;
+    struct device *device;
     GBytes *bytes;
     guint timer;
     int reg; /* of the answer that ends with it; below 0: none */
@@ -27,9 +27,9 @@ static void session_free(struct session *session)
     g_free(session);
 }
 
-static struct session *session_find(struct battery *battery, const char *client)
+static struct session *session_find(struct device *device, const char *client)
 {
-    for (GList *l = battery->sessions.head; l != NULL; l = l->next) {
+    for (GList *l = device->sessions.head; l != NULL; l = l->next) {
         struct session *session = l->data;
 
         if (strcmp(session->client, client) == 0) {
@@ -39,9 +39,9 @@ static struct session *session_find(struct battery *battery, const char *client)
     return NULL;
 }
 
-static gboolean any_registered(const struct battery *battery)
+static gboolean any_registered(const struct device *device)
 {
-    for (const GList *l = battery->sessions.head; l != NULL; l = l->next) {
+    for (const GList *l = device->sessions.head; l != NULL; l = l->next) {
         const struct session *session = l->data;
 
         if (session->registered) {
@@ -51,46 +51,46 @@ static gboolean any_registered(const struct battery *battery)
     return FALSE;
 }
 
-static void set_notifying(struct battery *battery, gboolean on)
+static void set_notifying(struct device *device, gboolean on)
 {
-    if (battery->notifying == on) {
+    if (device->notifying == on) {
         return;
     }
-    battery->notifying = on;
-    if (tree_row_exists(battery, ROW_NOTIFY) && battery->sim->running) {
-        tree_changed(battery->sim, tree_row(battery, ROW_NOTIFY), "Notifying", NULL);
+    device->notifying = on;
+    if (tree_row_exists(device, ROW_NOTIFY) && device->sim->running) {
+        tree_changed(device->sim, tree_row(device, ROW_NOTIFY), "Notifying", NULL);
     }
 }
 
-static void end_session(struct battery *battery, struct session *session)
+static void end_session(struct device *device, struct session *session)
 {
-    g_queue_remove(&battery->sessions, session);
+    g_queue_remove(&device->sessions, session);
     session_free(session);
-    if (!any_registered(battery)) {
-        if (battery->subscribed || battery->notifying) {
-            control_event(battery->sim, "notify %s off", battery->address);
+    if (!any_registered(device)) {
+        if (device->subscribed || device->notifying) {
+            control_event(device->sim, "notify %s off", device->battery->address);
         }
-        battery->subscribed = FALSE;
-        sim_cancel(&battery->ccc_timer);
-        set_notifying(battery, FALSE);
+        device->subscribed = FALSE;
+        sim_cancel(&device->ccc_timer);
+        set_notifying(device, FALSE);
     }
 }
 
-static void emit(struct battery *battery, GBytes *bytes)
+static void emit(struct device *device, GBytes *bytes)
 {
-    struct sim *sim = battery->sim;
+    struct sim *sim = device->sim;
     GVariantBuilder changed;
     g_autofree char *path = NULL;
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
 
-    g_clear_pointer(&battery->value, g_bytes_unref);
-    battery->value = g_bytes_ref(bytes);
-    if (!battery->subscribed || !any_registered(battery) || !tree_row_exists(battery, ROW_NOTIFY)) {
+    g_clear_pointer(&device->value, g_bytes_unref);
+    device->value = g_bytes_ref(bytes);
+    if (!device->subscribed || !any_registered(device) || !tree_row_exists(device, ROW_NOTIFY)) {
         return;
     }
-    battery->notifications++;
-    path = tree_path(sim, tree_row(battery, ROW_NOTIFY));
+    device->battery->notifications++;
+    path = tree_path(tree_row(device, ROW_NOTIFY));
     g_variant_builder_init(&changed, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&changed, "{sv}", "Value",
                           g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1));
@@ -101,63 +101,83 @@ static void emit(struct battery *battery, GBytes *bytes)
 static gboolean on_delivery(gpointer data)
 {
     struct delivery *delivery = data;
-    struct battery *battery = delivery->battery;
+    struct device *device = delivery->device;
 
     delivery->timer = 0;
-    g_queue_remove(&battery->deliveries, delivery);
-    emit(battery, delivery->bytes);
+    g_queue_remove(&device->deliveries, delivery);
+    emit(device, delivery->bytes);
     if (delivery->reg >= 0) {
-        battery->replies++;
-        control_event(battery->sim, "reply %s %02x", battery->address, (guint)delivery->reg);
+        device->battery->replies++;
+        control_event(device->sim, "reply %s %02x", device->battery->address, (guint)delivery->reg);
     }
     delivery_free(delivery);
     return G_SOURCE_REMOVE;
 }
 
-void notify_deliver(struct battery *battery, const void *bytes, gsize size, double delay, int reg)
+void notify_deliver(struct device *device, const void *bytes, gsize size, double delay, int reg)
 {
     struct delivery *delivery = g_new0(struct delivery, 1);
 
-    delivery->battery = battery;
+    delivery->device = device;
     delivery->bytes = g_bytes_new(bytes, size);
     delivery->reg = reg;
     delivery->timer = sim_after(delay, on_delivery, delivery);
-    g_queue_push_tail(&battery->deliveries, delivery);
+    g_queue_push_tail(&device->deliveries, delivery);
+}
+
+/* Whoever waits for the CCC to be written gets an error, and no session. */
+static void fail_subscribers(struct device *device, const char *text)
+{
+    GDBusMessage *call;
+
+    while ((call = g_queue_pop_head(&device->subscribe_calls)) != NULL) {
+        struct session *session = session_find(device, g_dbus_message_get_sender(call));
+
+        if (session != NULL) {
+            g_queue_remove(&device->sessions, session);
+            session_free(session);
+        }
+        bus_error(device->sim, call, ERROR_FAILED, text);
+    }
 }
 
 static gboolean on_ccc(gpointer data)
 {
     static const uint8_t zero = 0;
-    struct battery *battery = data;
+    struct device *device = data;
     GDBusMessage *call;
 
-    battery->ccc_timer = 0;
-    if (fault_take(&battery->faults, FAULT_NOTIFY_DEAD) != NULL) {
-        battery->notify_dead = TRUE;
+    device->ccc_timer = 0;
+    if (fault_take(&device->battery->faults, FAULT_NOTIFY_DEAD) != NULL) {
+        device->notify_dead = TRUE;
     }
-    battery->subscribed = !battery->notify_dead;
-    battery->sessions_begun++;
-    board_subscribed(&battery->board);
-    set_notifying(battery, TRUE);
-    while ((call = g_queue_pop_head(&battery->subscribe_calls)) != NULL) {
-        bus_reply(battery->sim, call, NULL);
+    if (device->stale) {
+        fail_subscribers(device, STALE_HANDLE_MESSAGE);
+        return G_SOURCE_REMOVE;
     }
-    if (battery->board.config.stray_zero) {
-        notify_deliver(battery, &zero, 1, 0.015, -1);
+    device->subscribed = !device->notify_dead;
+    device->battery->sessions_begun++;
+    board_subscribed(&device->battery->board);
+    set_notifying(device, TRUE);
+    while ((call = g_queue_pop_head(&device->subscribe_calls)) != NULL) {
+        bus_reply(device->sim, call, NULL);
     }
-    control_event(battery->sim, "notify %s on", battery->address);
+    if (device->battery->board.config.stray_zero) {
+        notify_deliver(device, &zero, 1, 0.015, -1);
+    }
+    control_event(device->sim, "notify %s on", device->battery->address);
     return G_SOURCE_REMOVE;
 }
 
-void notify_start(struct battery *battery, GDBusMessage *call)
+void notify_start(struct device *device, GDBusMessage *call)
 {
-    struct sim *sim = battery->sim;
+    struct sim *sim = device->sim;
     const char *client = g_dbus_message_get_sender(call);
-    struct session *session = session_find(battery, client);
+    struct session *session = session_find(device, client);
     const struct fault *fault;
 
-    battery->notify_starts++;
-    if (!g_queue_is_empty(&battery->disconnect_calls)) {
+    device->battery->notify_starts++;
+    if (!g_queue_is_empty(&device->disconnect_calls)) {
         bus_error(sim, call, ERROR_NOT_CONNECTED, "Not Connected");
         return;
     }
@@ -170,110 +190,104 @@ void notify_start(struct battery *battery, GDBusMessage *call)
         }
         return;
     }
-    if ((fault = fault_take(&battery->faults, FAULT_NOTIFY_FAIL)) != NULL) {
+    if ((fault = fault_take(&device->battery->faults, FAULT_NOTIFY_FAIL)) != NULL) {
         bus_error(sim, call, fault->name, fault->text);
         return;
     }
     session = g_new0(struct session, 1);
     session->client = g_strdup(client);
-    session->registered = battery->connected;
-    g_queue_push_tail(&battery->sessions, session);
+    session->registered = device->connected;
+    g_queue_push_tail(&device->sessions, session);
     /* Without a link BlueZ says yes and registers at the next one. */
-    if (!battery->connected || battery->subscribed || battery->notify_dead) {
-        if (battery->connected) {
-            set_notifying(battery, TRUE);
+    if (!device->connected || device->subscribed || device->notify_dead) {
+        if (device->connected) {
+            set_notifying(device, TRUE);
         }
         bus_reply(sim, call, NULL);
         return;
     }
-    g_queue_push_tail(&battery->subscribe_calls, call);
-    if (battery->ccc_timer == 0) {
-        battery->ccc_timer = sim_after(sim->timing.notify, on_ccc, battery);
+    g_queue_push_tail(&device->subscribe_calls, call);
+    if (device->ccc_timer == 0) {
+        device->ccc_timer = sim_after(sim->timing.notify, on_ccc, device);
     }
 }
 
-void notify_stop(struct battery *battery, GDBusMessage *call)
+void notify_stop(struct device *device, GDBusMessage *call)
 {
-    struct session *session = session_find(battery, g_dbus_message_get_sender(call));
+    struct session *session = session_find(device, g_dbus_message_get_sender(call));
 
-    battery->notify_stops++;
+    device->battery->notify_stops++;
     if (session == NULL) {
-        bus_error(battery->sim, call, ERROR_FAILED, "No notify session started");
+        bus_error(device->sim, call, ERROR_FAILED, "No notify session started");
         return;
     }
-    end_session(battery, session);
-    bus_reply(battery->sim, call, NULL);
+    end_session(device, session);
+    bus_reply(device->sim, call, NULL);
 }
 
-void notify_link_up(struct battery *battery)
+void notify_link_up(struct device *device)
 {
-    battery->subscribed = FALSE;
-    battery->uart_free = 0;
-    if (g_queue_is_empty(&battery->sessions)) {
+    device->subscribed = FALSE;
+    device->battery->uart_free = 0;
+    if (g_queue_is_empty(&device->sessions)) {
         return;
     }
     /* A session that outlived the last link: registered at once, the CCC written a little later. */
-    for (GList *l = battery->sessions.head; l != NULL; l = l->next) {
+    for (GList *l = device->sessions.head; l != NULL; l = l->next) {
         struct session *session = l->data;
 
         session->registered = TRUE;
     }
-    battery->ccc_timer = sim_after(battery->sim->timing.notify, on_ccc, battery);
+    device->ccc_timer = sim_after(device->sim->timing.notify, on_ccc, device);
 }
 
-void notify_link_down(struct battery *battery, gboolean signal)
+void notify_link_down(struct device *device, gboolean signal)
 {
     struct delivery *delivery;
     GDBusMessage *call;
 
-    while ((delivery = g_queue_pop_head(&battery->deliveries)) != NULL) {
+    while ((delivery = g_queue_pop_head(&device->deliveries)) != NULL) {
         delivery_free(delivery);
     }
-    sim_cancel(&battery->ccc_timer);
-    while ((call = g_queue_pop_head(&battery->subscribe_calls)) != NULL) {
-        struct session *session = session_find(battery, g_dbus_message_get_sender(call));
-
-        if (session != NULL) {
-            g_queue_remove(&battery->sessions, session);
-            session_free(session);
-        }
-        if (signal) {
-            bus_error(battery->sim, call, ERROR_FAILED, "Operation failed with ATT error: 0x0e");
-        } else {
+    sim_cancel(&device->ccc_timer);
+    if (signal) {
+        fail_subscribers(device, "Operation failed with ATT error: 0x0e");
+    } else {
+        while ((call = g_queue_pop_head(&device->subscribe_calls)) != NULL) {
             g_object_unref(call);
         }
     }
     /* Notifying stays as it was: the sessions live on. */
-    for (GList *l = battery->sessions.head; l != NULL; l = l->next) {
+    for (GList *l = device->sessions.head; l != NULL; l = l->next) {
         struct session *session = l->data;
 
         session->registered = FALSE;
     }
-    battery->subscribed = FALSE;
+    device->subscribed = FALSE;
 }
 
-void notify_forget(struct battery *battery)
+void notify_forget(struct device *device)
 {
     struct session *session;
     GDBusMessage *call;
 
-    sim_cancel(&battery->ccc_timer);
-    while ((session = g_queue_pop_head(&battery->sessions)) != NULL) {
+    sim_cancel(&device->ccc_timer);
+    while ((session = g_queue_pop_head(&device->sessions)) != NULL) {
         session_free(session);
     }
-    while ((call = g_queue_pop_head(&battery->subscribe_calls)) != NULL) {
-        bus_error(battery->sim, call, ERROR_FAILED, "Operation failed with ATT error: 0x0e");
+    while ((call = g_queue_pop_head(&device->subscribe_calls)) != NULL) {
+        bus_error(device->sim, call, ERROR_FAILED, "Operation failed with ATT error: 0x0e");
     }
-    g_clear_pointer(&battery->value, g_bytes_unref);
-    battery->subscribed = FALSE;
-    battery->notifying = FALSE;
+    g_clear_pointer(&device->value, g_bytes_unref);
+    device->subscribed = FALSE;
+    device->notifying = FALSE;
 }
 
-void notify_client_gone(struct battery *battery, const char *client)
+void notify_client_gone(struct device *device, const char *client)
 {
-    struct session *session = session_find(battery, client);
+    struct session *session = session_find(device, client);
 
     if (session != NULL) {
-        end_session(battery, session);
+        end_session(device, session);
     }
 }

@@ -2,7 +2,8 @@
 /*
  * The object tree: which paths exist, what properties they have, and the signals that tell of them.
  *
- * Owns the GATT table. Nothing here is stored: an object is there when the battery's state says so.
+ * Owns the GATT table. Nothing here is stored: an object is there when the state of its
+ * adapter or device says so.
  */
 #include "sim.h"
 
@@ -40,14 +41,19 @@ const struct gatt_row gatt_table[GATT_ROWS] = {
     {NODE_CHARACTERISTIC, 0x0014, ROW_SERVICE, 2, NULL, ""},
 };
 
-struct node tree_device(struct battery *battery)
+struct node tree_adapter(struct adapter *adapter)
 {
-    return (struct node){NODE_DEVICE, battery, 0};
+    return (struct node){NODE_ADAPTER, adapter, NULL, 0};
 }
 
-struct node tree_row(struct battery *battery, guint row)
+struct node tree_device(struct device *device)
 {
-    return (struct node){gatt_table[row].kind, battery, row};
+    return (struct node){NODE_DEVICE, device->adapter, device, 0};
+}
+
+struct node tree_row(struct device *device, guint row)
+{
+    return (struct node){gatt_table[row].kind, device->adapter, device, row};
 }
 
 const char *tree_interface(enum node_kind kind)
@@ -72,35 +78,35 @@ const char *tree_interface(enum node_kind kind)
     return NULL;
 }
 
-static guint row_handle(const struct battery *battery, guint row)
+static guint row_handle(const struct device *device, guint row)
 {
     /* Services that came back have new handles, and with them new paths. */
-    return gatt_table[row].handle + (row >= ROW_SERVICE ? battery->generation * 0x40U : 0U);
+    return gatt_table[row].handle + (row >= ROW_SERVICE ? device->generation * 0x40U : 0U);
 }
 
-gboolean tree_row_exists(const struct battery *battery, guint row)
+gboolean tree_row_exists(const struct device *device, guint row)
 {
-    return battery->exported &&
-           (row >= ROW_SERVICE ? battery->module_exported : battery->gatt_exported);
+    return device->exported &&
+           (row >= ROW_SERVICE ? device->module_exported : device->gatt_exported);
 }
 
-char *tree_path(const struct sim *sim, struct node node)
+char *tree_path(struct node node)
 {
     const struct gatt_row *row = &gatt_table[node.row];
-    const char *adapter = sim->adapter.path;
+    const char *adapter = node.adapter != NULL ? node.adapter->path : "";
 
     switch (node.kind) {
     case NODE_DEVICE:
-        return g_strdup_printf("%s/%s", adapter, node.battery->node);
+        return g_strdup_printf("%s/%s", adapter, node.device->battery->node);
     case NODE_SERVICE:
-        return g_strdup_printf("%s/%s/service%04x", adapter, node.battery->node,
-                               row_handle(node.battery, node.row));
+        return g_strdup_printf("%s/%s/service%04x", adapter, node.device->battery->node,
+                               row_handle(node.device, node.row));
     case NODE_CHARACTERISTIC:
     case NODE_DESCRIPTOR: {
-        g_autofree char *parent = tree_path(sim, tree_row(node.battery, row->parent));
+        g_autofree char *parent = tree_path(tree_row(node.device, row->parent));
 
         return g_strdup_printf("%s/%s%04x", parent, node.kind == NODE_DESCRIPTOR ? "desc" : "char",
-                               row_handle(node.battery, node.row));
+                               row_handle(node.device, node.row));
     }
     case NODE_ADAPTER:
         return g_strdup(adapter);
@@ -112,7 +118,7 @@ char *tree_path(const struct sim *sim, struct node node)
     return g_strdup("/");
 }
 
-static struct node find_row(struct battery *battery, const char *rest, const char *path)
+static struct node find_row(struct device *device, const char *rest, const char *path)
 {
     guint handle = 0;
     const char *last = strrchr(rest, '/');
@@ -120,51 +126,68 @@ static struct node find_row(struct battery *battery, const char *rest, const cha
     /* The last part ends in the handle; the whole path is then compared. */
     if (strlen(last) >= 5 && sscanf(last + strlen(last) - 4, "%4x", &handle) == 1) {
         for (guint i = 0; i < GATT_ROWS; i++) {
-            struct node node = tree_row(battery, i);
+            struct node node = tree_row(device, i);
             g_autofree char *full = NULL;
 
-            if (row_handle(battery, i) != handle || !tree_row_exists(battery, i)) {
+            if (row_handle(device, i) != handle || !tree_row_exists(device, i)) {
                 continue;
             }
-            full = tree_path(battery->sim, node);
+            full = tree_path(node);
             if (strcmp(full, path) == 0) {
                 return node;
             }
         }
     }
-    return (struct node){NODE_NONE, NULL, 0};
+    return (struct node){NODE_NONE, NULL, NULL, 0};
+}
+
+/* The adapter that a path leads to or through. */
+static struct adapter *find_adapter(struct sim *sim, const char *path, const char **rest)
+{
+    for (guint i = 0; i < sim->adapters->len; i++) {
+        struct adapter *adapter = sim->adapters->pdata[i];
+
+        if (!adapter->present || !g_str_has_prefix(path, adapter->path)) {
+            continue;
+        }
+        *rest = path + strlen(adapter->path);
+        if (**rest == '\0' || **rest == '/') {
+            return adapter;
+        }
+    }
+    return NULL;
 }
 
 struct node tree_find(struct sim *sim, const char *path)
 {
-    struct node none = {NODE_NONE, NULL, 0};
+    struct node none = {NODE_NONE, NULL, NULL, 0};
     const char *rest;
-    struct battery *battery;
+    const struct battery *battery;
+    struct adapter *adapter;
+    struct device *device;
     g_autofree char *name = NULL;
 
     if (strcmp(path, "/") == 0) {
-        return (struct node){NODE_ROOT, NULL, 0};
+        return (struct node){NODE_ROOT, NULL, NULL, 0};
     }
     if (strcmp(path, "/org") == 0 || strcmp(path, "/org/bluez") == 0) {
-        return (struct node){NODE_PARENT, NULL, 0};
+        return (struct node){NODE_PARENT, NULL, NULL, 0};
     }
-    if (!sim->adapter.present || !g_str_has_prefix(path, sim->adapter.path)) {
+    adapter = find_adapter(sim, path, &rest);
+    if (adapter == NULL) {
         return none;
     }
-    rest = path + strlen(sim->adapter.path);
     if (*rest == '\0') {
-        return (struct node){NODE_ADAPTER, NULL, 0};
-    }
-    if (*rest != '/') {
-        return none;
+        return tree_adapter(adapter);
     }
     name = g_strndup(rest + 1, strcspn(rest + 1, "/"));
     battery = g_hash_table_lookup(sim->by_node, name);
-    if (battery == NULL || !battery->exported) {
+    device = battery != NULL ? device_of(adapter, battery) : NULL;
+    if (device == NULL || !device->exported) {
         return none;
     }
     rest += 1 + strlen(name);
-    return *rest == '\0' ? tree_device(battery) : find_row(battery, rest, path);
+    return *rest == '\0' ? tree_device(device) : find_row(device, rest, path);
 }
 
 static void put(GVariantBuilder *b, const char *name, GVariant *value)
@@ -172,11 +195,10 @@ static void put(GVariantBuilder *b, const char *name, GVariant *value)
     g_variant_builder_add(b, "{sv}", name, value);
 }
 
-static void put_adapter(GVariantBuilder *b, const struct sim *sim)
+static void put_adapter(GVariantBuilder *b, const struct adapter *a)
 {
     static const char *const roles[] = {"central", "peripheral", NULL};
     static const char *const uuids[] = {"00001800" BASE, "00001801" BASE, "0000180a" BASE, NULL};
-    const struct adapter *a = &sim->adapter;
 
     put(b, "Address", g_variant_new_string(a->address));
     put(b, "AddressType", g_variant_new_string("public"));
@@ -194,87 +216,87 @@ static void put_adapter(GVariantBuilder *b, const struct sim *sim)
     put(b, "Roles", g_variant_new_strv(roles, -1));
 }
 
-static guint module_base(const struct battery *battery)
+static guint module_base(const struct device *device)
 {
-    return battery->wrong_services ? 0xffe0U : battery->uuid_base;
+    return device->wrong_services ? 0xffe0U : device->battery->uuid_base;
 }
 
-static void put_device(GVariantBuilder *b, struct battery *battery)
+static void put_device(GVariantBuilder *b, struct device *device)
 {
-    const struct sim *sim = battery->sim;
     GVariantBuilder uuids;
 
-    put(b, "Address", g_variant_new_string(battery->address));
+    put(b, "Address", g_variant_new_string(device->battery->address));
     put(b, "AddressType", g_variant_new_string("public"));
-    put(b, "Name", g_variant_new_string(battery->name));
-    put(b, "Alias", g_variant_new_string(battery->name));
+    put(b, "Name", g_variant_new_string(device->battery->name));
+    put(b, "Alias", g_variant_new_string(device->battery->name));
     put(b, "Paired", g_variant_new_boolean(FALSE));
     put(b, "Bonded", g_variant_new_boolean(FALSE));
-    put(b, "Trusted", g_variant_new_boolean(battery->trusted));
-    put(b, "Blocked", g_variant_new_boolean(battery->blocked));
+    put(b, "Trusted", g_variant_new_boolean(device->trusted));
+    put(b, "Blocked", g_variant_new_boolean(device->blocked));
     put(b, "LegacyPairing", g_variant_new_boolean(FALSE));
-    if (battery->rssi_known) {
-        put(b, "RSSI", g_variant_new_int16(battery->rssi));
+    if (device->rssi_known) {
+        put(b, "RSSI", g_variant_new_int16(device->rssi));
     }
-    put(b, "Connected", g_variant_new_boolean(battery->connected));
+    put(b, "Connected", g_variant_new_boolean(device->connected));
     g_variant_builder_init(&uuids, G_VARIANT_TYPE_STRING_ARRAY);
     /* Only what was advertised, until the services were read. */
-    for (guint i = 0; i < GATT_ROWS && battery->gatt_exported; i++) {
+    for (guint i = 0; i < GATT_ROWS && device->cached; i++) {
         if (gatt_table[i].kind == NODE_SERVICE && gatt_table[i].uuid != NULL) {
             g_variant_builder_add(&uuids, "s", gatt_table[i].uuid);
         }
     }
-    g_variant_builder_add_value(&uuids, g_variant_new_printf(SIG, module_base(battery)));
+    g_variant_builder_add_value(&uuids, g_variant_new_printf(SIG, module_base(device)));
     put(b, "UUIDs", g_variant_builder_end(&uuids));
-    put(b, "Adapter", g_variant_new_object_path(sim->adapter.path));
-    put(b, "ServicesResolved", g_variant_new_boolean(battery->resolved));
+    put(b, "Adapter", g_variant_new_object_path(device->adapter->path));
+    put(b, "ServicesResolved", g_variant_new_boolean(device->resolved));
 }
 
-static GVariant *row_flags(const struct battery *battery, guint row)
+static GVariant *row_flags(const struct device *device, guint row)
 {
     const char *text = gatt_table[row].flags;
     g_auto(GStrv) flags = NULL;
 
     if (row == ROW_WRITE) {
-        text = battery->write_command && battery->write_request ? "write-without-response,write"
-               : battery->write_command                         ? "write-without-response"
-                                                                : "write";
+        text = device->battery->write_command && device->battery->write_request
+                   ? "write-without-response,write"
+               : device->battery->write_command ? "write-without-response"
+                                                : "write";
     }
     flags = g_strsplit(text, ",", -1);
     return g_variant_new_strv((const char *const *)flags, -1);
 }
 
-static void put_row(GVariantBuilder *b, struct battery *battery, guint index)
+static void put_row(GVariantBuilder *b, struct device *device, guint index)
 {
     const struct gatt_row *row = &gatt_table[index];
     gsize size = 0;
     const void *value = NULL;
 
     if (row->module >= 0) {
-        put(b, "UUID", g_variant_new_printf(SIG, module_base(battery) + (guint)row->module));
+        put(b, "UUID", g_variant_new_printf(SIG, module_base(device) + (guint)row->module));
     } else {
         put(b, "UUID", g_variant_new_string(row->uuid));
     }
-    if (index == ROW_NOTIFY && battery->value != NULL) {
-        value = g_bytes_get_data(battery->value, &size);
+    if (index == ROW_NOTIFY && device->value != NULL) {
+        value = g_bytes_get_data(device->value, &size);
     }
     if (row->kind == NODE_SERVICE) {
-        g_autofree char *path = tree_path(battery->sim, tree_device(battery));
+        g_autofree char *path = tree_path(tree_device(device));
 
         put(b, "Device", g_variant_new_object_path(path));
         put(b, "Primary", g_variant_new_boolean(TRUE));
         put(b, "Includes", g_variant_new_objv(NULL, 0));
     } else {
-        g_autofree char *path = tree_path(battery->sim, tree_row(battery, row->parent));
+        g_autofree char *path = tree_path(tree_row(device, row->parent));
         gboolean descriptor = row->kind == NODE_DESCRIPTOR;
 
         put(b, descriptor ? "Characteristic" : "Service", g_variant_new_object_path(path));
         put(b, "Value", g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, value, size, 1));
         if (!descriptor) {
-            put(b, "Flags", row_flags(battery, index));
+            put(b, "Flags", row_flags(device, index));
             put(b, "MTU", g_variant_new_uint16(23));
             if (strstr(row->flags, "notify") != NULL || strstr(row->flags, "indicate") != NULL) {
-                gboolean on = index == ROW_NOTIFY && battery->notifying;
+                gboolean on = index == ROW_NOTIFY && device->notifying;
 
                 put(b, "Notifying", g_variant_new_boolean(on));
             }
@@ -284,44 +306,43 @@ static void put_row(GVariantBuilder *b, struct battery *battery, guint index)
     }
 }
 
-GVariant *tree_properties(struct sim *sim, struct node node)
+GVariant *tree_properties(struct node node)
 {
     GVariantBuilder builder;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
     if (node.kind == NODE_ADAPTER) {
-        put_adapter(&builder, sim);
+        put_adapter(&builder, node.adapter);
     } else if (node.kind == NODE_DEVICE) {
-        put_device(&builder, node.battery);
+        put_device(&builder, node.device);
     } else if (node.kind >= NODE_SERVICE) {
-        put_row(&builder, node.battery, node.row);
+        put_row(&builder, node.device, node.row);
     }
     return g_variant_builder_end(&builder);
 }
 
-GVariant *tree_interfaces(struct sim *sim, struct node node)
+GVariant *tree_interfaces(struct node node)
 {
     GVariantBuilder builder;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sa{sv}}"));
     g_variant_builder_add(&builder, "{sa{sv}}", "org.freedesktop.DBus.Introspectable", NULL);
-    g_variant_builder_add(&builder, "{s@a{sv}}", tree_interface(node.kind),
-                          tree_properties(sim, node));
+    g_variant_builder_add(&builder, "{s@a{sv}}", tree_interface(node.kind), tree_properties(node));
     g_variant_builder_add(&builder, "{sa{sv}}", PROPERTIES_INTERFACE, NULL);
     return g_variant_builder_end(&builder);
 }
 
 void tree_added(struct sim *sim, struct node node)
 {
-    g_autofree char *path = tree_path(sim, node);
+    g_autofree char *path = tree_path(node);
 
     bus_signal(sim, "/", MANAGER_INTERFACE, "InterfacesAdded",
-               g_variant_new("(o@a{sa{sv}})", path, tree_interfaces(sim, node)));
+               g_variant_new("(o@a{sa{sv}})", path, tree_interfaces(node)));
 }
 
 void tree_removed(struct sim *sim, struct node node)
 {
-    g_autofree char *path = tree_path(sim, node);
+    g_autofree char *path = tree_path(node);
     const char *names[] = {PROPERTIES_INTERFACE, "org.freedesktop.DBus.Introspectable",
                            tree_interface(node.kind), NULL};
 
@@ -331,8 +352,8 @@ void tree_removed(struct sim *sim, struct node node)
 
 void tree_changed(struct sim *sim, struct node node, ...)
 {
-    g_autofree char *path = tree_path(sim, node);
-    g_autoptr(GVariant) all = g_variant_ref_sink(tree_properties(sim, node));
+    g_autofree char *path = tree_path(node);
+    g_autoptr(GVariant) all = g_variant_ref_sink(tree_properties(node));
     GVariantBuilder changed;
     GVariantBuilder invalidated;
     const char *name;
@@ -355,32 +376,32 @@ void tree_changed(struct sim *sim, struct node node, ...)
                g_variant_new("(sa{sv}as)", tree_interface(node.kind), &changed, &invalidated));
 }
 
-void tree_gatt(struct battery *battery, gboolean module_only, gboolean add)
+void tree_gatt(struct device *device, gboolean module_only, gboolean add)
 {
     guint first = module_only ? ROW_SERVICE : 0;
 
     if (add) {
-        gboolean others = battery->gatt_exported;
-        gboolean module = battery->module_exported;
+        gboolean others = device->gatt_exported;
+        gboolean module = device->module_exported;
 
-        battery->gatt_exported = TRUE;
-        battery->module_exported = fault_on(&battery->faults, FAULT_NO_SERVICE) == NULL;
-        battery->wrong_services = fault_on(&battery->faults, FAULT_WRONG_SERVICES) != NULL;
+        device->gatt_exported = TRUE;
+        device->module_exported = fault_on(&device->battery->faults, FAULT_NO_SERVICE) == NULL;
+        device->wrong_services = fault_on(&device->battery->faults, FAULT_WRONG_SERVICES) != NULL;
         for (guint i = 0; i < GATT_ROWS; i++) {
-            if (tree_row_exists(battery, i) && !(i >= ROW_SERVICE ? module : others)) {
-                tree_added(battery->sim, tree_row(battery, i));
+            if (tree_row_exists(device, i) && !(i >= ROW_SERVICE ? module : others)) {
+                tree_added(device->sim, tree_row(device, i));
             }
         }
         return;
     }
     /* Leaves first, as BlueZ does. */
     for (guint i = GATT_ROWS; i-- > first;) {
-        if (tree_row_exists(battery, i)) {
-            tree_removed(battery->sim, tree_row(battery, i));
+        if (tree_row_exists(device, i)) {
+            tree_removed(device->sim, tree_row(device, i));
         }
     }
-    battery->module_exported = FALSE;
+    device->module_exported = FALSE;
     if (!module_only) {
-        battery->gatt_exported = FALSE;
+        device->gatt_exported = FALSE;
     }
 }
