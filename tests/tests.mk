@@ -29,6 +29,7 @@ FUZZ_TESTS := \
 
 # tests/integration/NAME.py
 INTEGRATION_TESTS := \
+    test-adapters \
     test-bluetoothd \
     test-connect \
     test-damage \

@@ -120,6 +120,8 @@ static void on_adapter_changed(GDBusConnection *bus, const char *sender, const c
     if (g_strcmp0(path, bluez->adapter) == 0) {
         bluez->powered = powered;
         update_fault(bluez);
+        if (!powered)
+            read_objects(bluez); /* perhaps another is on */
     } else if (powered && bluez->fault != LINK_FAULT_NONE) {
         read_objects(bluez); /* perhaps it will do instead of ours */
     }
@@ -174,7 +176,9 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     }
     bluez->objects_known = TRUE;
     g_clear_pointer(&bluez->complaint, g_free);
-    if (objects_find_adapter(objects, bluez->wanted_adapter, &path, &powered))
+    if (bluez->adapter && bluez->powered)
+        log_debug("adapter %s is on meanwhile", bluez->adapter); /* links live on it */
+    else if (objects_find_adapter(objects, bluez->wanted_adapter, &path, &powered))
         take_adapter(bluez, path, powered);
     else
         drop_adapter(bluez);
