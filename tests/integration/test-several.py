@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Several batteries over one radio."""
 import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -114,6 +115,80 @@ def sixteen(bench):
     exporter.until(lambda m: all(m.sum('bms_link_sessions_total', battery=a) == 2
                                  for a in addresses), 'a second session of each')
     exporter.fresh(16)
+
+
+@test
+def turns(bench):
+    """--link=per-poll: eight batteries are connected to for each poll only, and lose none."""
+    addresses = ['A4:C1:38:00:02:%02X' % i for i in range(8)]
+    bench.start_bus()
+    bench.start_sim(*(a + ',steady,known' for a in addresses))
+    bench.sim('set link-limit 2')
+    exporter = bench.start('--poll.interval=10', '--link=per-poll', *addresses)
+    exporter.fresh(8)
+    metrics = exporter.until(
+        lambda m: all(m('bms_link_sessions_total', battery=a, reason='turn') >= 3
+                      for a in addresses) and sum(m.all('bms_up').values()) == 8,
+        'three turns of each', limit=90)
+    for address in addresses:
+        # In the first slot all are connected to at once, one after the other.
+        check(metrics.sum('bms_poll_failures_total', battery=address) <= 1, 'lost polls')
+        equal(metrics.sum('bms_poll_failures_total', battery=address) -
+              metrics('bms_poll_failures_total', battery=address, reason='not_connected'), 0,
+              'polls lost in another way')
+    equal(metrics.sum('bms_fault'), 0, 'faults')
+
+
+@test
+def links_run_out(bench):
+    """When the adapter has no room for another link, batteries begin to take turns."""
+    addresses = ['A4:C1:38:00:02:%02X' % i for i in range(4)]
+    bench.start_bus()
+    bench.start_sim(*(a + ',steady,known' for a in addresses))
+    bench.sim('set link-limit 2')
+    exporter = bench.start('--poll.interval=4', *addresses)
+    exporter.logged('the adapter holds no more connections; batteries take turns')
+    exporter.until(lambda m: all(m('bms_link_sessions_total', battery=a, reason='turn') >= 2
+                                 for a in addresses) and sum(m.all('bms_up').values()) == 4,
+                   'turns of each')
+    equal(exporter.count_log('take turns'), 1, 'lines')
+
+
+@test
+def links_are_kept(bench):
+    """--link=keep does not let go of a link that is there, though there is no room for the others."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',steady,known', ADDRESS2 + ',steady,known')
+    bench.sim('set link-limit 1')
+    exporter = bench.start('--poll.interval=1', '--link=keep', ADDRESS + '=first',
+                           ADDRESS2 + '=second')
+    metrics = exporter.until(lambda m: m('bms_operator_needed', battery='second') == 1,
+                             'a call for a person', limit=60)
+    equal(metrics('bms_fault', battery='second', fault='limit'), 1, 'fault')
+    equal(metrics('bms_up', battery='first'), 1, 'bms_up of the first')
+    equal(metrics.sum('bms_link_sessions_total', battery='first'), 1, 'sessions of the first')
+
+
+@test
+def release(bench):
+    """SIGUSR1 lets go of all links for a while; then they are read again."""
+    exporter = two_boards(bench, '--link.release-time=6', more=',known')
+    exporter.fresh(2)
+    at = bench.sim.mark()
+    exporter.signal(signal.SIGUSR1)
+    for address in ADDRESS, ADDRESS2:
+        bench.sim.until('disconnected %s local' % address, at)
+    exporter.logged('letting go of all batteries for 6 s')
+    metrics = exporter.until(lambda m: sum(m.all('bms_up').values()) == 0, 'readings to vanish')
+    check_both(metrics)
+    equal(metrics.sum('bms_fault'), 0, 'faults')
+    check('let go for a while' in exporter.get('/').text, 'the page says nothing')
+    failures = metrics.sum('bms_poll_failures_total')
+    metrics = exporter.fresh(2)
+    check_both(metrics)
+    equal(metrics.sum('bms_poll_failures_total'), failures, 'failed polls')
+    for battery in ('first', 'second'):
+        equal(metrics('bms_link_sessions_total', battery=battery, reason='release'), 1, 'sessions')
 
 
 @test

@@ -82,6 +82,10 @@ static char *set_global(struct sim *sim, const char *key, const char *value)
         sim->connect_busy_new = value[0] == 'i';
         return g_strdup("ok");
     }
+    if (strcmp(key, "link-limit") == 0) {
+        sim->link_limit = (guint)g_ascii_strtoull(value, NULL, 10);
+        return g_strdup("ok");
+    }
     if (strcmp(key, "first-connected") == 0) {
         return set_first_connected(sim, value);
     }

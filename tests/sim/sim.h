@@ -182,6 +182,7 @@ struct sim {
 
     GPtrArray *adapters; /* in the order in which they were first plugged in */
     struct timing timing;
+    guint link_limit;          /* of each adapter; 0 for none */
     gboolean connect_busy_new; /* InProgress instead of Failed, as newer BlueZ */
     enum first_connected first_connected;
     GPtrArray *batteries;

@@ -220,6 +220,19 @@ static void count_overlaps(struct adapter *adapter)
     adapter->sim->scan_while_connecting += adapter->discovering ? 1 : 0;
 }
 
+/* The controller answers LE Create Connection with "connection limit exceeded". */
+static gboolean links_run_out(const struct adapter *adapter)
+{
+    guint links = 0;
+
+    for (guint i = 0; i < adapter->devices->len; i++) {
+        const struct device *device = adapter->devices->pdata[i];
+
+        links += device->connected ? 1 : 0;
+    }
+    return adapter->sim->link_limit > 0 && links >= adapter->sim->link_limit;
+}
+
 /* @return whether it is in a state in which it fails at once, or is never answered. */
 static gboolean connect_wedged(struct device *device)
 {
@@ -260,6 +273,10 @@ static void connect_device(struct device *device, GDBusMessage *call)
     sim_cancel(&device->temporary_timer);
     device->connect_call = call;
     if (connect_wedged(device)) {
+        return;
+    }
+    if (links_run_out(device->adapter)) {
+        device_abort(device, ERROR_FAILED, "le-connection-concurrent-connection-limit");
         return;
     }
     device->connect_hangs = fault_take(&device->battery->faults, FAULT_CONNECT_HANG) != NULL;
