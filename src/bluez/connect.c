@@ -251,7 +251,7 @@ void link_hurry(BluezLink *link)
 {
     gint64 spent_ms = (g_get_monotonic_time() - link->stage_since) / 1000;
     gint64 limit_ms = hurried_ms(link);
-    guint left_ms = (guint)CLAMP(limit_ms - spent_ms, 0, limit_ms);
+    guint left_ms = spent_ms < limit_ms ? (guint)(limit_ms - spent_ms) : 0;
 
     if (link->timer && link->stage == LINK_CONNECTING)
         link_set_timer(link, left_ms, on_connect_timeout);

@@ -87,8 +87,8 @@ static void test_tell(void)
     for (int fault = LINK_FAULT_NONE + 1; fault < LINK_N_FAULTS; fault++) {
         unsigned at = 1;
 
-        while (nth((LinkFault)fault, at) != RECOVERY_TELL)
-            g_assert_cmpuint(++at, <=, 8);
+        while (at < 20 && nth((LinkFault)fault, at) != RECOVERY_TELL)
+            at++;
         if (fault == LINK_FAULT_REFUSES)
             g_assert_cmpuint(at, ==, 1);
         else if (fault == LINK_FAULT_ECHO || fault == LINK_FAULT_SERVICE)
