@@ -40,6 +40,7 @@ INTEGRATION_TESTS := \
     test-recovery \
     test-session \
     test-several \
+    test-standin \
     test-start \
     test-stop \
     test-systemd \

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it o
 import signal
 
 from harness import ADDRESS, Bench, check, equal
-from readings import TRUTH, true_board
+from readings import TRUE_BOARD, TRUTH, set_truth, true_board
 from tap import run, test
 
 
@@ -117,6 +117,55 @@ def backs_off(bench):
     tries = len(bench.sim.seen('connect '))
     check(2 <= tries <= 6, '%d tries in six slots' % tries)
     equal(exporter.count_log('connecting failed'), 1, 'lines')
+
+
+def first_connected(setting, name):
+    @test
+    def function(bench):
+        bench.start_bus()
+        bench.start_sim(ADDRESS + TRUE_BOARD)
+        set_truth(bench.sim)
+        # Slow enough that all that is told of the link comes before its services.
+        bench.sim('set first-connected ' + setting, 'set resolve-time 0.5')
+        exporter = bench.start('--poll.interval=500ms', '--session.renew=1')
+        metrics = exporter.until(
+            lambda m: m('bms_link_sessions_total', reason='renewal') >= 1 and m('bms_up') == 1,
+            'a renewal')
+        TRUTH.check(metrics)
+        equal(exporter.count_log('warning'), 0, 'warnings')
+    function.__doc__ = 'A first link is used at once when Connected: true is %s' % name
+
+
+first_connected('always', 'told')
+first_connected('never', 'not told')
+
+
+@test
+def breaks_early(bench):
+    """A link that is told of and breaks before Connect has succeeded is tried again."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + TRUE_BOARD + ',known')
+    set_truth(bench.sim)
+    bench.sim('set first-connected always', 'fault * abort-early 2')
+    exporter = bench.start('--poll.interval=500ms')
+    TRUTH.check(exporter.fresh())
+    exporter.logged('warning: .*connecting failed: le-connection-abort-by-local')
+    equal(bench.sim.battery()['links'], 1, 'links')
+
+
+@test
+def breaks_before_resolved(bench):
+    """A link that breaks before its services are resolved is replaced."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + TRUE_BOARD + ',known')
+    set_truth(bench.sim)
+    bench.sim('fault * resolve-delay 60')
+    exporter = bench.start('--poll.interval=500ms')
+    bench.sim.until('connected')
+    bench.sim('clear *', 'fault * drop-now')
+    TRUTH.check(exporter.fresh())
+    exporter.logged('warning: .*the connection broke')
+    equal(bench.sim.battery()['links'], 2, 'links')
 
 
 @test
