@@ -34,6 +34,7 @@ INTEGRATION_TESTS := \
     test-connect \
     test-damage \
     test-http \
+    test-late \
     test-once \
     test-options \
     test-random \
