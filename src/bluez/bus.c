@@ -19,7 +19,6 @@ enum {
 };
 
 static void connect_bus(Bluez *bluez);
-static void read_objects(Bluez *bluez);
 
 /* ---- what stands in the way ------------------------------------------------------------------ */
 
@@ -120,10 +119,10 @@ static void on_adapter_changed(GDBusConnection *bus, const char *sender, const c
     if (g_strcmp0(path, bluez->adapter) == 0) {
         bluez->powered = powered;
         update_fault(bluez);
-        if (!powered)
-            read_objects(bluez); /* perhaps another is on */
+        if (!powered && !bluez->cycled)
+            bluez_read_objects(bluez); /* perhaps another is on */
     } else if (powered && bluez->fault != LINK_FAULT_NONE) {
-        read_objects(bluez); /* perhaps it will do instead of ours */
+        bluez_read_objects(bluez); /* perhaps it will do instead of ours */
     }
 }
 
@@ -146,7 +145,7 @@ static gboolean on_reread(gpointer user)
     Bluez *bluez = user;
 
     bluez->reread = 0;
-    read_objects(bluez);
+    bluez_read_objects(bluez);
     return G_SOURCE_REMOVE;
 }
 
@@ -185,7 +184,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     settle(bluez);
 }
 
-static void read_objects(Bluez *bluez)
+void bluez_read_objects(Bluez *bluez)
 {
     bluez_call(bluez, "/", MANAGER_IFACE, "GetManagedObjects", NULL, OBJECTS_TYPE, BLUEZ_CALL_MS,
                bluez->owner_cancellable, on_objects, bluez);
@@ -208,7 +207,7 @@ static void on_added(GDBusConnection *bus, const char *sender, const char *objec
 
     adapter = objects_interface(interfaces, ADAPTER_IFACE);
     if (adapter && bluez->fault != LINK_FAULT_NONE)
-        read_objects(bluez); /* perhaps the one we miss */
+        bluez_read_objects(bluez); /* perhaps the one we miss */
 }
 
 static void on_removed(GDBusConnection *bus, const char *sender, const char *object_path,
@@ -225,7 +224,7 @@ static void on_removed(GDBusConnection *bus, const char *sender, const char *obj
     if (g_strcmp0(path, bluez->adapter) == 0 && g_strv_contains(interfaces, ADAPTER_IFACE)) {
         drop_adapter(bluez);
         update_fault(bluez);
-        read_objects(bluez); /* perhaps there is another */
+        bluez_read_objects(bluez); /* perhaps there is another */
         return;
     }
     for (guint i = 0; i < bluez->links->len; i++)
@@ -271,7 +270,7 @@ static void on_name_appeared(GDBusConnection *bus, const char *name, const char 
      * answer, as at boot, must not be missed, nor another than ours. */
     bluez->adapter_subscription =
         bluez_watch_properties(bluez, NULL, ADAPTER_IFACE, on_adapter_changed, bluez);
-    read_objects(bluez);
+    bluez_read_objects(bluez);
 }
 
 static void watch_name(Bluez *bluez);

@@ -52,6 +52,8 @@ static void on_switched_on(GObject *source, GAsyncResult *result, gpointer user)
         log_warn("adapter %s cannot be switched on again, trying on: %s", bluez->cycled,
                  bluez_error_text(error));
         switch_on_in(bluez, AGAIN_MS);
+        if (bluez->owner)
+            bluez_read_objects(bluez); /* perhaps another is on */
         return;
     }
     /* An adapter that is unknown has been pulled out; bluetoothd switches new ones on. */

@@ -102,6 +102,9 @@ void bluez_call(Bluez *bluez, const char *path, const char *iface, const char *m
 /** What the program has been told with bluez_set_callback() has changed. */
 void bluez_tell_changed(Bluez *bluez);
 
+/** Reads the object tree, and takes the adapter that is the best one then. */
+void bluez_read_objects(Bluez *bluez);
+
 /** What there is to say about Bluez.fault beyond link_fault_text(), or NULL. */
 const char *bluez_fault_detail(const Bluez *bluez);
 

@@ -8,7 +8,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
 from harness import ADDRESS, Bench, check, equal
-from readings import TRUTH, true_board
+from readings import TRUE_BOARD, TRUTH, set_truth, true_board
 from tap import run, test
 
 OTHER = 'A4:C1:38:00:00:02'
@@ -87,7 +87,64 @@ def adapter_is_not_left_off(bench):
     refuse(bench)
     bench.sim.until('powered off', limit=LIMIT)
     equal(exporter.stop(), 0, 'exit status')
-    equal(bench.sim.state()['powered'], True, 'powered')
+    equal(bench.sim.state()['adapters'][0]['powered'], True, 'powered')
+
+
+@test
+def wedged_device(bench):
+    """A device that only its removal cures is cured."""
+    exporter = true_board(bench, more=',known')
+    bench.sim('fault * wedged')
+    TRUTH.check(exporter.fresh(limit=LIMIT))
+    equal(actions(exporter.metrics())['remove_device'], 1, 'removals')
+
+
+@test
+def stale_services(bench):
+    """Services that bluetoothd remembers wrongly until the device is removed are cured."""
+    exporter = true_board(bench)
+    exporter.fresh()
+    bench.sim('fault * stale-services')
+    TRUTH.check(exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish'))
+    TRUTH.check(exporter.fresh(limit=LIMIT))
+    equal(actions(exporter.metrics())['remove_device'], 1, 'removals')
+
+
+@test
+def wedged_controller(bench):
+    """A controller that only a power cycle cures is cured."""
+    exporter = true_board(bench, '--recover.power-cycle', more=',known')
+    bench.sim('adapter wedge')
+    TRUTH.check(exporter.fresh(limit=LIMIT))
+    equal(actions(exporter.metrics())['power_cycle'], 1, 'power cycles')
+
+
+@test
+def power_cycle_of_one_of_two(bench):
+    """While it switches its adapter off and on itself it does not go over to another one."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + TRUE_BOARD + ',known', arguments=('--adapter=hci0', '--adapter=hci1'))
+    set_truth(bench.sim)
+    bench.sim('adapter wedge hci0')
+    exporter = bench.start('--recover.power-cycle', '--poll.interval=500ms')
+    TRUTH.check(exporter.fresh(limit=LIMIT))
+    equal(bench.sim.battery()['adapter'], 'hci0', 'adapter')
+    equal(bench.sim.seen('connect .* hci1'), [], 'connections by the other one')
+
+
+@test
+def power_cycle_that_fails(bench):
+    """An adapter that cannot be switched on again is left for another one that is on."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + TRUE_BOARD + ',known', arguments=('--adapter=hci0', '--adapter=hci1'))
+    set_truth(bench.sim)
+    bench.sim('adapter wedge hci0')
+    exporter = bench.start('--recover.power-cycle', '--poll.interval=500ms')
+    bench.sim.until('powered off hci0', limit=LIMIT)
+    bench.sim('adapter block hci0')
+    exporter.logged('cannot be switched on again, trying on: Blocked through rfkill')
+    TRUTH.check(exporter.fresh(limit=LIMIT))
+    equal(bench.sim.battery()['adapter'], 'hci1', 'adapter')
 
 
 @test

@@ -297,19 +297,6 @@ def services_stale(bench):
 
 
 @test
-def services_stale_under_the_program(bench):
-    """Stale services keep values away; once the device is removed they come back."""
-    exporter = true_board(bench)
-    exporter.fresh()
-    bench.sim('fault * stale-services')
-    TRUTH.check(exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish'))
-    exporter.logged('warning: .*notifications could not be switched on')
-    # As the user would; while the program works at it, too.
-    bench.eventually('RemoveDevice', lambda: remove_device(bench) == 'ok')
-    TRUTH.check(exporter.fresh(limit=90))
-
-
-@test
 def connected_told(bench):
     """The first link of a device is told of, or not, as it is set; each later one is."""
     sim = start(bench)
