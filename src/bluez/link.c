@@ -131,7 +131,7 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
         link->misses++;
     link->fault = fault;
     g_free(link->detail);
-    link->detail = g_strdup(detail);
+    link->detail = detail && *detail ? g_strdup(detail) : NULL; /* an error may have no text */
     link_clear_timer(link);
     g_clear_handle_id(&link->idle, g_source_remove);
     new_cancellable(link);
