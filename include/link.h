@@ -60,7 +60,8 @@ const char *link_fault_remedy(LinkFault fault);
 /** Short name for a stage ("connecting"). */
 const char *link_stage_name(LinkStage stage);
 
-/** What a link tells its user. Called from the main loop, never from inside an operation. */
+/** What a link tells its user. Called from the main loop; only stage() also from inside an
+ * operation. */
 typedef struct {
     /** The link has come to @a stage. */
     void (*stage)(void *user, LinkStage stage);
@@ -75,7 +76,7 @@ typedef struct {
 } LinkEvents;
 
 /**
- * Operations on a link. None blocks, none calls back before it has returned.
+ * Operations on a link. None blocks, none calls back before it has returned, but for stage().
  *
  * open() is answered by exactly one up() or down(); each up() is followed by exactly one down().
  * close() may be called at any time after open() and brings down() about, within a bounded time.
