@@ -181,11 +181,19 @@ format:
 FUZZ_SECONDS ?= 60
 fuzz: $(FUZZ_TESTS:%=build/fuzz/%)
 	@for target in $(FUZZ_TESTS); do mkdir -p build/fuzz/corpus-$$target && (cd build/fuzz && \
-	    ./$$target -max_total_time=$(FUZZ_SECONDS) corpus-$$target ../../tests/fuzz/corpus-$${target#fuzz-}) || exit 1; done
+	    ./$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 corpus-$$target ../../tests/fuzz/corpus-$${target#fuzz-}) || exit 1; done
 
-build/fuzz/%: tests/fuzz/%.c $(filter src/jbd/%,$(LIB_SOURCES))
-	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D) && clang -std=gnu11 -Iinclude -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^
+FUZZ_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+build/fuzzed/%.o: %.c
+	$(call say,'CC fuzz',$<)
+	$(Q)mkdir -p $(@D) && clang $(BASE_CFLAGS) $(TEST_CFLAGS) -O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE) -c -o $@ $<
+
+build/fuzzed/src/main/version.o: build/build-version.h
+build/fuzzed/libbms.a: $(call objects,fuzzed,$(LIB_SOURCES))
+
+build/fuzz/%: build/fuzzed/tests/fuzz/%.o build/fuzzed/libbms.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && clang -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $^ $(LIBS)
 
 coverage:
 	rm -rf build/coverage && mkdir -p build/coverage
@@ -218,4 +226,4 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 .SECONDARY:
--include $(shell find build/obj build/san -name '*.d' 2>/dev/null)
+-include $(shell find build/obj build/san build/fuzzed -name '*.d' 2>/dev/null)

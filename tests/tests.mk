@@ -25,7 +25,11 @@ UNIT_TESTS := \
 
 # tests/fuzz/NAME.c, with its corpus in tests/fuzz/corpus-…
 FUZZ_TESTS := \
-    fuzz-frame
+    fuzz-export \
+    fuzz-frame \
+    fuzz-http \
+    fuzz-objects \
+    fuzz-options
 
 # tests/integration/NAME.py
 INTEGRATION_TESTS := \

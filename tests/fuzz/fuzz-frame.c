@@ -18,48 +18,15 @@
  * it says that all of them are found, however the stream is cut. Where they do, which one of the
  * overlapping ones is found may depend on what had arrived by then.
  */
+#include "fuzz.h"
 #include "jbd.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
     CUTS = 3,
     MAX_STREAM = 4096, /* more does not show more and takes longer */
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Not assert(), for the checks must not go away with NDEBUG. */
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);   \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-/** Bytes of the sound frame at the start of @a bytes, 0 if there is none. */
-static size_t sound_frame(const uint8_t *bytes, size_t size)
-{
-    if (size < 7 || bytes[0] != 0xDD)
-        return 0;
-    const size_t total = bytes[3] + (size_t)7;
-    if (size < total || bytes[total - 1] != 0x77)
-        return 0;
-    const bool is_listed = bytes[2] == 0 || (bytes[2] >= 0x80 && bytes[2] <= 0x83);
-    if (!is_listed && (bytes[2] < 0x80 || bytes[3] != 0))
-        return 0;
-    if (bytes[1] == 0xA5 && bytes[2] == 0xAA && bytes[3] == 0)
-        return 0; /* our request for the counters; those for other registers have no such status */
-
-    /* With the checksum added, the sum is zero. */
-    uint16_t sum = (uint16_t)(bytes[total - 3] << 8 | bytes[total - 2]);
-    for (size_t i = 2; i < total - 3; i++)
-        sum = (uint16_t)(sum + bytes[i]);
-    return sum == 0 ? total : 0;
-}
 
 /* ---- the decoders -------------------------------------------------------------------------- */
 
@@ -221,19 +188,10 @@ static size_t wrap(uint8_t reg, const uint8_t *payload, size_t size, uint8_t *fr
 {
     if (size > JBD_MAX_PAYLOAD)
         size = JBD_MAX_PAYLOAD;
-    const uint8_t header[] = {0xDD, reg, 0, (uint8_t)size};
-    memcpy(frame, header, sizeof header);
-    memcpy(frame + sizeof header, payload, size);
+    const size_t total = make_frame(reg, 0, payload, size, frame);
 
-    uint16_t check = (uint16_t)(0 - size);
-    for (size_t i = 0; i < size; i++)
-        check = (uint16_t)(check - payload[i]);
-    uint8_t *trailer = frame + sizeof header + size;
-    trailer[0] = (uint8_t)(check >> 8);
-    trailer[1] = (uint8_t)(check & 0xFF);
-    trailer[2] = 0x77;
-    CHECK(sound_frame(frame, size + JBD_FRAME_OVERHEAD) == size + JBD_FRAME_OVERHEAD);
-    return size + JBD_FRAME_OVERHEAD;
+    CHECK(sound_frame(frame, total) == total);
+    return total;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,17 +4,14 @@
  * none, fuzz-frame runs tests/fuzz/corpus-frame. So the corpus runs with the other tests and with
  * any compiler. Prints TAP; a finding aborts, as it does under libFuzzer.
  */
+#include "fuzz.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { LARGEST_INPUT = 1 << 20 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned count;
 
