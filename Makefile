@@ -114,7 +114,12 @@ build/unit/%: build/san/tests/unit/%.o build/san/libbms.a
 # A fuzz target with a small main instead of a fuzzer: runs its corpus, without clang.
 build/corpus/%: build/san/tests/fuzz/%.o build/san/tests/fuzz/fuzz-main.o build/san/libbms.a
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
+
+# What belongs to one target only, whether it is linked with a fuzzer or not.
+build/corpus/fuzz-bluez: $(call objects,san,$(FUZZ_BLUEZ_SOURCES))
+build/fuzz/fuzz-bluez: $(call objects,fuzzed,$(FUZZ_BLUEZ_SOURCES))
+build/corpus/fuzz-bluez build/fuzz/fuzz-bluez: FUZZ_LDFLAGS = $(FUZZ_BLUEZ_WRAPPED:%=-Wl,--wrap=%)
 
 # So that the sanitizers see each of GLib's allocations.
 export G_SLICE := always-malloc
@@ -193,7 +198,7 @@ build/fuzzed/libbms.a: $(call objects,fuzzed,$(LIB_SOURCES))
 
 build/fuzz/%: build/fuzzed/tests/fuzz/%.o build/fuzzed/libbms.a
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && clang -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && clang -fsanitize=fuzzer $(FUZZ_SANITIZE) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
 
 coverage:
 	rm -rf build/coverage && mkdir -p build/coverage

@@ -25,11 +25,35 @@ UNIT_TESTS := \
 
 # tests/fuzz/NAME.c, with its corpus in tests/fuzz/corpus-…
 FUZZ_TESTS := \
+    fuzz-bluez \
     fuzz-export \
     fuzz-frame \
     fuzz-http \
     fuzz-objects \
     fuzz-options
+
+# fuzz-bluez stands in for GDBus, the clock and the main loop: these calls of src/ end in fake-bus.c.
+FUZZ_BLUEZ_SOURCES := tests/fuzz/fake-bus.c tests/fuzz/fake-bluetoothd.c
+FUZZ_BLUEZ_WRAPPED := \
+    g_bus_unwatch_name \
+    g_bus_watch_name_on_connection \
+    g_dbus_address_get_for_bus_sync \
+    g_dbus_connection_call \
+    g_dbus_connection_call_finish \
+    g_dbus_connection_is_closed \
+    g_dbus_connection_new_for_address \
+    g_dbus_connection_new_for_address_finish \
+    g_dbus_connection_signal_subscribe \
+    g_dbus_connection_signal_unsubscribe \
+    g_get_monotonic_time \
+    g_idle_add \
+    g_source_remove \
+    g_timeout_add \
+    g_timeout_add_seconds \
+    log_debug \
+    log_error \
+    log_info \
+    log_warn
 
 # tests/integration/NAME.py
 INTEGRATION_TESTS := \
