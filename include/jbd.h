@@ -7,6 +7,11 @@
  *
  *     DD  reg  status  len  data[len]  ckH ckL  77
  *
+ * An answer of the password handshake, which modules of newer firmware want first (seen in
+ * captures):
+ *
+ *     FF AA  command  len  data[len]  sum
+ *
  * All integers are big-endian. The checksum is the two's complement of the 16-bit sum over status,
  * len and data; the register is not in it. A BLE module passes the frame on in pieces of 20 bytes
  * (ATT MTU 23), and 0xDD and 0x77 occur inside frames too: only the length tells where one ends.
@@ -52,6 +57,48 @@ const uint8_t *jbd_request(JbdRead read);
 /** Register number on the wire, 0x03, 0x04, 0x05 or 0xAA. */
 uint8_t jbd_register(JbdRead read);
 
+/* ---- the password handshake ---------------------------------------------------------------- */
+
+/**
+ * Its steps, as the commands on the wire. The first tells whether a password is wanted at all; the
+ * other two give it. Modules whose owner has set no password, and older ones, need none of it.
+ */
+typedef enum {
+    JBD_STEP_KEY = 0x15,      /**< the key of the vendor's app, the same for all: six zeroes */
+    JBD_STEP_RANDOM = 0x17,   /**< asks for a random byte */
+    JBD_STEP_PASSWORD = 0x18, /**< the password, mixed with that byte and the board's address */
+} JbdStep;
+
+/** What a board answers to JBD_STEP_KEY; to JBD_STEP_PASSWORD one of the first two. */
+enum {
+    JBD_STEP_OK = 0,
+    JBD_STEP_REFUSED = 1,
+    JBD_STEP_NOT_NEEDED = 2, /**< no password is set */
+};
+
+enum {
+    JBD_PASSWORD_SIZE = 6,
+    JBD_ADDRESS_SIZE = 6,
+    JBD_STEP_OVERHEAD = 5,
+    JBD_MAX_STEP = JBD_STEP_OVERHEAD + JBD_PASSWORD_SIZE,
+};
+
+/** A request of the handshake. */
+typedef struct {
+    size_t size;
+    uint8_t bytes[JBD_MAX_STEP];
+} JbdStepRequest;
+
+JbdStepRequest jbd_step_key(void);
+JbdStepRequest jbd_step_random(void);
+
+/**
+ * @param address the board's, in the order in which it is written
+ * @param random  what it has answered to JBD_STEP_RANDOM
+ */
+JbdStepRequest jbd_step_password(const uint8_t password[JBD_PASSWORD_SIZE],
+                                 const uint8_t address[JBD_ADDRESS_SIZE], uint8_t random);
+
 /* ---- frames -------------------------------------------------------------------------------- */
 
 enum {
@@ -74,7 +121,8 @@ typedef struct {
 typedef enum {
     JBD_NEED_MORE, /**< nothing complete is left; feed it more */
     JBD_FRAME,     /**< a sound frame */
-    JBD_REFUSED,   /**< something that looked like a frame and is not one; see the error */
+    JBD_STEP,    /**< a sound answer of the password handshake, for a reassembler that expects it */
+    JBD_REFUSED, /**< something that looked like a frame and is not one; see the error */
 } JbdEvent;
 
 /**
@@ -83,6 +131,7 @@ typedef enum {
  * false never hides a sound frame behind it. Its memory is fixed; use it by value.
  */
 typedef struct {
+    bool expects_steps;
     size_t length;
     size_t consumed;
     uint8_t buffer[JBD_BUFFER_SIZE];
@@ -90,6 +139,13 @@ typedef struct {
 
 /** Forgets all bytes. To be called for each new link and before each request. */
 void jbd_reassembler_reset(JbdReassembler *reassembler);
+
+/**
+ * From now until it is reset, answers of the password handshake are looked for beside frames. They
+ * have an 8-bit sum only, and may come to stand inside a good frame; so they are not looked for
+ * where none can come.
+ */
+void jbd_reassembler_expect_steps(JbdReassembler *reassembler);
 
 /**
  * Takes bytes as they came from the radio, in pieces of any size.
@@ -100,7 +156,8 @@ size_t jbd_reassembler_put(JbdReassembler *reassembler, const uint8_t *data, siz
 
 /**
  * Yields the next frame or refusal among the bytes taken so far.
- * @param frame set for JBD_FRAME
+ * @param frame set for JBD_FRAME; for JBD_STEP its reg is the JbdStep and its one byte of data the
+ *              answer
  * @param error set for JBD_REFUSED: JBD_ERROR_CHECKSUM, JBD_ERROR_LENGTH or JBD_ERROR_ECHO
  */
 JbdEvent jbd_reassembler_next(JbdReassembler *reassembler, JbdFrame *frame, JbdError *error);

@@ -26,6 +26,7 @@ LIB_SOURCES := \
     src/jbd/decode.c \
     src/jbd/frame.c \
     src/jbd/names.c \
+    src/jbd/password.c \
     src/jbd/request.c \
     src/link/link.c \
     src/main/app.c \

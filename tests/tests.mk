@@ -13,6 +13,7 @@ UNIT_TESTS := \
     test-jbd-damage \
     test-jbd-decode \
     test-jbd-frame \
+    test-jbd-password \
     test-jbd-registers \
     test-jbd-vectors \
     test-log \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes from the radio to frames.
+ * Bytes from the radio to frames, and to answers of the password handshake where those are
+ * expected.
  *
  * Any 0xDD may be the start of a frame, and none can be trusted to be: the byte occurs inside
  * frames, in noise, and in our own requests that some modules send back. So each one is judged on
@@ -34,6 +35,12 @@ enum {
     TRAILER_SIZE = JBD_FRAME_OVERHEAD - HEADER_SIZE, /* checksum and 0x77 */
 };
 
+/* And in an answer of the password handshake, which has its length and data at the same places. */
+enum {
+    AT_STEP_COMMAND = 2,
+    STEP_ANSWER_SIZE = 1,
+};
+
 /* The status bytes in the vendor's list: 0 is ok, these two and those between them are errors. */
 enum {
     STATUS_OK = 0x00,
@@ -45,9 +52,11 @@ enum {
 typedef enum {
     START_FALSE,
     START_PARTIAL,      /* a frame that lacks bytes */
-    START_PARTIAL_ECHO, /* a request of ours that lacks bytes */
+    START_PARTIAL_ECHO, /* a request of ours, or a step, that lacks bytes */
     START_SOUND,
+    START_STEP, /* an answer of the password handshake */
     START_ECHO,
+    START_STEP_ECHO,
     START_BAD_END,
     START_BAD_CHECKSUM,
 } Start;
@@ -58,14 +67,21 @@ static const struct {
     size_t drop;
 } refusals[] = {
     [START_ECHO] = {JBD_ERROR_ECHO, JBD_REQUEST_SIZE},
+    [START_STEP_ECHO] = {JBD_ERROR_ECHO, 1}, /* what was mixed may have 0xDD in it */
     [START_BAD_END] = {JBD_ERROR_LENGTH, 1},
     [START_BAD_CHECKSUM] = {JBD_ERROR_CHECKSUM, 1},
 };
 
 void jbd_reassembler_reset(JbdReassembler *reassembler)
 {
+    reassembler->expects_steps = false;
     reassembler->length = 0;
     reassembler->consumed = 0;
+}
+
+void jbd_reassembler_expect_steps(JbdReassembler *reassembler)
+{
+    reassembler->expects_steps = true;
 }
 
 static void drop_consumed(JbdReassembler *reassembler)
@@ -129,9 +145,39 @@ static uint16_t checksum(const uint8_t *bytes, size_t size)
     return (uint16_t)(0x10000 - sum);
 }
 
-/** Judges a 0xDD by the @a available bytes from it to the end of the buffer. */
+/** Bytes of data in our request for @a step; 0 for what is no step, too. */
+static uint8_t request_data(uint8_t step)
+{
+    return step == JBD_STEP_KEY || step == JBD_STEP_PASSWORD ? JBD_PASSWORD_SIZE : 0;
+}
+
+/**
+ * Judges a 0xFF: whether an answer of the password handshake begins there. All that are known have
+ * one byte of data. That tells them from our requests, which some modules send back.
+ */
+static Start judge_step(const uint8_t *start, size_t available)
+{
+    const uint8_t command = available > AT_STEP_COMMAND ? start[AT_STEP_COMMAND] : JBD_STEP_KEY;
+    const uint8_t size = available > AT_LENGTH ? start[AT_LENGTH] : STEP_ANSWER_SIZE;
+
+    if (available > 1 && start[1] != WIRE_STEP_SECOND)
+        return START_FALSE;
+    if (command != JBD_STEP_KEY && command != JBD_STEP_RANDOM && command != JBD_STEP_PASSWORD)
+        return START_FALSE;
+    if (size != STEP_ANSWER_SIZE && size != request_data(command))
+        return START_FALSE;
+    if (available < (size_t)size + JBD_STEP_OVERHEAD)
+        return START_PARTIAL_ECHO;
+    if (wire_step_sum(start + AT_STEP_COMMAND, (size_t)size + 2) != start[AT_DATA + size])
+        return START_BAD_CHECKSUM;
+    return size == STEP_ANSWER_SIZE ? START_STEP : START_STEP_ECHO;
+}
+
+/** Judges a start byte by the @a available bytes from it to the end of the buffer. */
 static Start judge(const uint8_t *start, size_t available)
 {
+    if (start[0] == WIRE_STEP_START)
+        return judge_step(start, available);
     if (available > 1 && start[1] == WIRE_READ) {
         const Start echo = judge_echo(start, available);
         if (echo != START_FALSE)
@@ -156,12 +202,18 @@ static Start judge(const uint8_t *start, size_t available)
     return START_SOUND;
 }
 
-/** Position of the first 0xDD at or behind @a from, or the length if there is none. */
+/** Position of the first @a byte between @a from and @a to, or @a to if there is none. */
+static size_t find_byte(const JbdReassembler *reassembler, uint8_t byte, size_t from, size_t to)
+{
+    const uint8_t *found = memchr(reassembler->buffer + from, byte, to - from);
+    return found ? (size_t)(found - reassembler->buffer) : to;
+}
+
+/** Position of the first start byte at or behind @a from, or the length if there is none. */
 static size_t find_start(const JbdReassembler *reassembler, size_t from)
 {
-    const uint8_t *found =
-        memchr(reassembler->buffer + from, WIRE_START, reassembler->length - from);
-    return found ? (size_t)(found - reassembler->buffer) : reassembler->length;
+    const size_t at = find_byte(reassembler, WIRE_START, from, reassembler->length);
+    return reassembler->expects_steps ? find_byte(reassembler, WIRE_STEP_START, from, at) : at;
 }
 
 static JbdEvent yield_frame(JbdReassembler *reassembler, size_t at, JbdFrame *frame)
@@ -176,6 +228,16 @@ static JbdEvent yield_frame(JbdReassembler *reassembler, size_t at, JbdFrame *fr
     };
     reassembler->consumed = at + frame->size + JBD_FRAME_OVERHEAD;
     return JBD_FRAME;
+}
+
+static JbdEvent yield_step(JbdReassembler *reassembler, size_t at, JbdFrame *frame)
+{
+    const uint8_t *start = reassembler->buffer + at;
+
+    *frame = (JbdFrame){
+        .reg = start[AT_STEP_COMMAND], .size = STEP_ANSWER_SIZE, .data = start + AT_DATA};
+    reassembler->consumed = at + STEP_ANSWER_SIZE + JBD_STEP_OVERHEAD;
+    return JBD_STEP;
 }
 
 JbdEvent jbd_reassembler_next(JbdReassembler *reassembler, JbdFrame *frame, JbdError *error)
@@ -195,6 +257,8 @@ JbdEvent jbd_reassembler_next(JbdReassembler *reassembler, JbdFrame *frame, JbdE
 
         if (start == START_SOUND)
             return yield_frame(reassembler, at, frame);
+        if (start == START_STEP)
+            return yield_step(reassembler, at, frame);
         if (start == START_FALSE || waiting < end)
             continue;
         if (start == START_PARTIAL || start == START_PARTIAL_ECHO) {

@@ -6,8 +6,10 @@
  *
  * Mode bit 0 clear: the rest is what the radio brings. Set: the rest is a register and a payload,
  * and a frame around them with a right checksum is what the radio brings, for a fuzzer does not
- * guess checksums and would see little of the decoders. The stream is heard twice, cut into pieces
- * whose sizes are the cuts, over and over, and as large pieces as the buffer takes; each time
+ * guess checksums and would see little of the decoders. Bit 1: answers of the password handshake
+ * are expected too, and all that is said of frames here holds for them. The stream is heard twice,
+ * cut into pieces whose sizes are the cuts, over and over, and as large pieces as the buffer takes;
+ * each time
  *
  *   - every step makes progress, and JBD_NEED_MORE leaves room for a whole frame;
  *   - a frame lies in the buffer, and is the one that is at its place in the stream;
@@ -27,6 +29,16 @@ enum {
     CUTS = 3,
     MAX_STREAM = 4096, /* more does not show more and takes longer */
 };
+
+/** Bytes of the sound answer of the password handshake at the start of @a bytes, or 0. */
+static size_t sound_step(const uint8_t *bytes, size_t size)
+{
+    if (size < 6 || bytes[0] != 0xFF || bytes[1] != 0xAA || bytes[3] != 1)
+        return 0;
+    if (bytes[2] != 0x15 && bytes[2] != 0x17 && bytes[2] != 0x18)
+        return 0;
+    return (uint8_t)(bytes[2] + bytes[3] + bytes[4]) == bytes[5] ? 6 : 0;
+}
 
 /* ---- the decoders -------------------------------------------------------------------------- */
 
@@ -108,13 +120,16 @@ typedef struct {
     size_t size;
     size_t heard; /* how many of them the reassembler has taken */
     size_t ended; /* where the last frame ended */
+    bool steps;   /* answers of the password handshake count as well */
 } Stream;
 
 /** Fails if there is a sound frame between the last one and @a to: it should have been found. */
 static void check_none_missed(const Stream *stream, size_t to)
 {
-    for (size_t at = stream->ended; at < to; at++)
+    for (size_t at = stream->ended; at < to; at++) {
         CHECK(sound_frame(stream->bytes + at, to - at) == 0);
+        CHECK(!stream->steps || sound_step(stream->bytes + at, to - at) == 0);
+    }
 }
 
 static void check_frame(Stream *stream, const JbdReassembler *reassembler, const JbdFrame *frame)
@@ -135,6 +150,22 @@ static void check_frame(Stream *stream, const JbdReassembler *reassembler, const
     decode_all(frame);
 }
 
+static void check_step(Stream *stream, const JbdReassembler *reassembler, const JbdFrame *frame)
+{
+    const uint8_t *start = frame->data - 4;
+    CHECK(stream->steps);
+    CHECK(start >= reassembler->buffer);
+    CHECK(start + 6 <= reassembler->buffer + reassembler->length);
+
+    const size_t at = stream->heard - reassembler->length + (size_t)(start - reassembler->buffer);
+    CHECK(at >= stream->ended);
+    CHECK(sound_step(stream->bytes + at, stream->size - at) == 6);
+    CHECK(memcmp(start, stream->bytes + at, 6) == 0);
+    CHECK(frame->reg == start[2] && frame->size == 1);
+    check_none_missed(stream, at);
+    stream->ended = at + 6;
+}
+
 static void drain(Stream *stream, JbdReassembler *reassembler)
 {
     for (size_t steps = 1;; steps++) {
@@ -148,6 +179,9 @@ static void drain(Stream *stream, JbdReassembler *reassembler)
         case JBD_FRAME:
             check_frame(stream, reassembler, &frame);
             break;
+        case JBD_STEP:
+            check_step(stream, reassembler, &frame);
+            break;
         case JBD_REFUSED:
             CHECK(error == JBD_ERROR_CHECKSUM || error == JBD_ERROR_LENGTH ||
                   error == JBD_ERROR_ECHO);
@@ -160,14 +194,16 @@ static void drain(Stream *stream, JbdReassembler *reassembler)
     }
 }
 
-static void hear(const uint8_t *bytes, size_t size, const uint8_t *cuts, size_t n_cuts)
+static void hear(const uint8_t *bytes, size_t size, bool steps, const uint8_t *cuts, size_t n_cuts)
 {
-    Stream stream = {.bytes = bytes, .size = size};
+    Stream stream = {.bytes = bytes, .size = size, .steps = steps};
     JbdReassembler reassembler;
     size_t n = 0;
 
     memset(&reassembler, 0xDD, sizeof reassembler);
     jbd_reassembler_reset(&reassembler);
+    if (steps)
+        jbd_reassembler_expect_steps(&reassembler);
     while (stream.heard < size) {
         size_t piece = size - stream.heard;
         /* A cut of 0 is a piece of 1. */
@@ -210,7 +246,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size = wrap(bytes[0], bytes + 1, size - 1, frame);
         bytes = frame;
     }
-    hear(bytes, size, cuts, CUTS);
-    hear(bytes, size, NULL, 0);
+    const bool steps = (mode & 2) != 0;
+    hear(bytes, size, steps, cuts, CUTS);
+    hear(bytes, size, steps, NULL, 0);
     return 0;
 }

@@ -101,6 +101,11 @@ static inline void jbd_ear_drain(JbdEar *ear)
         case JBD_FRAME:
             jbd_ear_note_frame(ear, &frame);
             break;
+        case JBD_STEP:
+            g_assert_cmpuint(frame.size, ==, 1);
+            g_string_append_printf(ear->events, "%s%02x=%02x", ear->events->len > 0 ? " " : "",
+                                   frame.reg, frame.data[0]);
+            break;
         case JBD_REFUSED:
             g_assert_true(error == JBD_ERROR_CHECKSUM || error == JBD_ERROR_LENGTH ||
                           error == JBD_ERROR_ECHO);
