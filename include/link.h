@@ -44,6 +44,11 @@ typedef enum {
     LINK_FAULT_ECHO,    /**< requests come back instead of answers */
     LINK_FAULT_NOISE,   /**< answers come damaged */
     LINK_FAULT_REFUSES, /**< the board answers that it will not */
+    /* It lets only those in who know a secret: */
+    LINK_FAULT_PASSWORD_WANTED, /**< and none is known */
+    LINK_FAULT_PASSWORD_WRONG,  /**< it refuses the password */
+    LINK_FAULT_PAIRING_WANTED,  /**< it wants to be paired, and no passkey is known */
+    LINK_FAULT_PAIRING,         /**< pairing failed */
     LINK_N_FAULTS
 } LinkFault;
 
@@ -87,6 +92,11 @@ typedef struct {
     /** Writes one request, without waiting for it to arrive. Only while the link is up. */
     void (*write)(void *link, const uint8_t *data, size_t size);
     void (*close)(void *link);
+    /**
+     * The device wants to be paired: has that done when it is next opened. May be NULL.
+     * @return LINK_FAULT_NONE, or why not: there is no passkey, or it was refused lately
+     */
+    LinkFault (*pair)(void *link);
 } LinkOps;
 
 #endif

@@ -60,6 +60,12 @@ void poller_free(Poller *poller);
 /** Gives it its link, which must outlive it. Before poller_start(). */
 void poller_set_link(Poller *poller, const LinkOps *ops, void *link);
 
+/**
+ * Gives it the battery's password, JBD_PASSWORD_SIZE bytes that are copied, or NULL for none. One
+ * that was refused before is tried again, should it be the same. May be called at any time.
+ */
+void poller_set_password(Poller *poller, const uint8_t *password);
+
 void poller_start(Poller *poller);
 
 /** Closes the link and stays quiet. poller_is_stopped() tells when that is done. */

@@ -36,6 +36,7 @@ LIB_SOURCES := \
     src/main/version.c \
     src/poller/poller.c \
     src/poller/round.c \
+    src/poller/unlock.c \
     src/recovery/recovery.c \
     src/system/activation.c \
     src/system/clock.c \

@@ -20,6 +20,7 @@ UNIT_TESTS := \
     test-poller \
     test-recovery \
     test-system \
+    test-unlock \
     test-web \
     test-web-address \
     test-web-clients

@@ -56,6 +56,22 @@ static const struct {
          "come closer; keep the cable of its Bluetooth module away from inverters"},
     [LINK_FAULT_REFUSES] = {"refuses", "it refuses to be read: locked, or in factory mode",
                             "close the phone app, or leave its settings"},
+    [LINK_FAULT_PASSWORD_WANTED] = {"password_wanted",
+                                    "it wants a password, and none is known for it",
+                                    "put the phone app's password into a file and name it with "
+                                    "--battery.password-file"},
+    [LINK_FAULT_PASSWORD_WRONG] = {"password_wrong",
+                                   "it refuses the password; it is not sent again for an hour, or "
+                                   "until the password file is read again",
+                                   "correct it in the password file, then send SIGHUP or restart"},
+    [LINK_FAULT_PAIRING_WANTED] = {"pairing_wanted",
+                                   "it wants to be paired, and no passkey is known for it",
+                                   "if that stays: put its six digits into a file and name it with "
+                                   "--battery.password-file"},
+    [LINK_FAULT_PAIRING] = {"pairing",
+                            "pairing failed, and is not tried again for an hour, or until the "
+                            "password file is read again",
+                            "see whether the passkey is right; bluetoothctl remove ADDRESS"},
 };
 
 const char *link_stage_name(LinkStage stage)

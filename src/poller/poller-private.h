@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the poller share: poller.c (the state machine, the grid, the link) and round.c
- * (the conversation: what is asked, and what is made of the answers).
+ * What the files of the poller share: poller.c (the state machine, the grid, the link), unlock.c
+ * (the password handshake) and round.c (the conversation: what is asked, and what is made of the
+ * answers).
  */
 #ifndef BMS_POLLER_PRIVATE_H
 #define BMS_POLLER_PRIVATE_H
@@ -9,7 +10,7 @@
 #include "poller.h"
 #include "recovery.h"
 
-typedef enum { STOPPED, WAITING, OPENING, ASKING, IDLE, CLOSING, RELEASED } State;
+typedef enum { STOPPED, WAITING, OPENING, UNLOCKING, ASKING, IDLE, CLOSING, RELEASED } State;
 
 /* What is known about a register that not every board has. */
 typedef struct {
@@ -17,6 +18,23 @@ typedef struct {
     unsigned misses; /* in a row */
     bool present;    /* it has been answered */
 } Optional;
+
+/* The password handshake, and what earlier ones have taught. */
+typedef struct {
+    bool has_password;
+    uint8_t password[JBD_PASSWORD_SIZE];
+    bool refused;       /* it was, and is held back until then: */
+    int64_t not_before; /* when it may be sent again */
+    unsigned lost;      /* how often in a row it was sent and not answered */
+    bool unneeded;      /* reads are answered without it */
+
+    /* in this session */
+    bool tried;
+    bool unlocked;
+    bool after_reads;    /* reads have gone unanswered before */
+    LinkFault otherwise; /* what to call that if it is not for want of a password */
+    JbdStep step;
+} Unlock;
 
 struct Poller {
     PollerConfig config;
@@ -44,6 +62,7 @@ struct Poller {
     int64_t session_began;
     bool session_proved; /* a valid frame has come in it */
     Recovery recovery;
+    Unlock unlock;
 
     /* the round of reads under way */
     int64_t round_began;
@@ -77,13 +96,47 @@ int64_t poller_recover(Poller *poller);
 /** Ends the session; @a reason is what the next one will be counted under. */
 void poller_close_link(Poller *poller, SessionReason reason);
 
+/** The board wants to be paired: ends the session, so that the link can do so before the next. */
+void poller_pair(Poller *poller);
+
 /** Nothing is left to ask: waits for the next slot, or renews a session that is old. */
 void poller_end_round(Poller *poller);
+
+/* ---- unlock.c ------------------------------------------------------------------------------ */
+
+void unlock_new_session(Poller *poller);
+
+/** Begins the handshake if there is one to be done before reads. @return whether there is */
+bool unlock_before_reads(Poller *poller);
+
+/**
+ * Reads went unanswered: finds out whether for want of a password, and gives it where there is one.
+ * @param otherwise what it is when not @return whether that has begun; not twice in a session
+ */
+bool unlock_after_reads(Poller *poller, LinkFault otherwise);
+
+/**
+ * What to call it that the link broke with @a fault: a module that waits for its password drops the
+ * link after a while, and that it was silent before says more.
+ */
+LinkFault unlock_fault(const Poller *poller, LinkFault fault);
+
+/** A read has been answered. */
+void unlock_reads_answered(Poller *poller);
+
+/** Bytes have come. */
+void unlock_take(Poller *poller, const uint8_t *data, size_t size);
+
+/** The time for an answer is over. */
+void unlock_try_failed(Poller *poller);
 
 /* ---- round.c ------------------------------------------------------------------------------- */
 
 /** A link has come up: what is known to be there is read anew. */
 void round_new_session(Poller *poller);
+
+/** How long to wait for an answer to the poller's present try, in µs. */
+int64_t round_answer_time(const Poller *poller);
 
 /** Asks for everything without which a poll is not complete, then for what else is due. */
 void round_begin(Poller *poller);

@@ -11,6 +11,11 @@
  *        └─────────────────────────────  CLOSING  ◀───────────────────────────┘
  *                  down()                          close()
  *
+ * A board that wants a password has one state more. It lies between OPENING and ASKING, or is
+ * entered from ASKING where only unanswered reads show that it is needed:
+ *
+ *     OPENING or ASKING ──────────────▶ UNLOCKING ──────────────▶ ASKING or CLOSING
+ *
  * When links take turns, each round ends in CLOSING, and WAITING lasts until the next slot. A
  * battery that is let go for another client is RELEASED after CLOSING, until its time is over.
  *
@@ -47,6 +52,12 @@ void poller_set_state(Poller *poller, State state)
     poller->state_since = poller_now(poller);
 }
 
+/* Whether something was sent that is to be answered. */
+static bool is_talking(const Poller *poller)
+{
+    return poller->state == UNLOCKING || poller->state == ASKING;
+}
+
 /* Tells the host when the next thing is to happen. To be called at the end of each event. */
 static void rearm(Poller *poller)
 {
@@ -56,7 +67,7 @@ static void rearm(Poller *poller)
         when = poller->slot_end;
         if (poller->state == WAITING)
             when = earlier(when, poller->retry_at);
-        if (poller->state == ASKING)
+        if (is_talking(poller))
             when = earlier(when, poller->answer_by);
         if (poller->state == RELEASED)
             when = earlier(when, poller->release_until);
@@ -127,6 +138,18 @@ static void wait_until(Poller *poller, int64_t when)
     poller_set_state(poller, WAITING);
 }
 
+void poller_pair(Poller *poller)
+{
+    LinkFault fault = LINK_FAULT_PAIRING_WANTED;
+
+    if (poller->link_ops->pair)
+        fault = poller->link_ops->pair(poller->link);
+    if (fault != LINK_FAULT_NONE)
+        poller_report_fault(poller, fault, NULL);
+    poller->slot_failure = POLL_FAILURE_STATUS;
+    poller_close_link(poller, SESSION_STALL);
+}
+
 static void wait_before_opening(Poller *poller)
 {
     int64_t when = poller_now(poller) + poller_recover(poller);
@@ -171,7 +194,7 @@ void poller_end_round(Poller *poller)
  */
 static void leave_old_answers(Poller *poller)
 {
-    if (poller->state != ASKING || poller_now(poller) - poller->wake_at <= stood_still_us)
+    if (!is_talking(poller) || poller_now(poller) - poller->wake_at <= stood_still_us)
         return;
     poller->slot_failure = POLL_FAILURE_MISSED;
     poller_close_link(poller, SESSION_STALL);
@@ -182,7 +205,10 @@ static void on_chunk(void *user, const uint8_t *data, size_t size)
     Poller *poller = user;
 
     leave_old_answers(poller);
-    round_take(poller, data, size);
+    if (poller->state == UNLOCKING)
+        unlock_take(poller, data, size);
+    else
+        round_take(poller, data, size);
     rearm(poller);
 }
 
@@ -205,8 +231,10 @@ static void on_up(void *user)
     poller->session_began = poller_now(poller);
     poller->session_proved = false;
     round_new_session(poller);
+    unlock_new_session(poller);
     battery_count_session(poller->battery, poller->reason);
-    round_begin(poller);
+    if (!unlock_before_reads(poller))
+        round_begin(poller);
     rearm(poller);
 }
 
@@ -220,6 +248,8 @@ static SessionReason reason_of(LinkFault fault)
     case LINK_FAULT_ADAPTER_OFF:
         return SESSION_ADAPTER;
     case LINK_FAULT_WRITE:
+    case LINK_FAULT_PAIRING_WANTED:
+    case LINK_FAULT_PAIRING:
         return SESSION_STALL; /* the link is there and does not carry */
     default:
         return SESSION_LINK_LOSS;
@@ -244,12 +274,15 @@ static void on_down(void *user, LinkFault fault, const char *detail)
     } else if (poller->state == CLOSING) {
         wait_before_opening(poller);
     } else {
-        if (poller->state == ASKING || poller->state == IDLE) {
+        if (is_talking(poller) || poller->state == IDLE) {
             poller->reason = reason_of(fault);
             poller->slot_failure =
                 fault == LINK_FAULT_WRITE ? POLL_FAILURE_TIMEOUT : POLL_FAILURE_LINK_LOSS;
         }
-        poller_report_fault(poller, fault, detail);
+        if (unlock_fault(poller, fault) != fault)
+            poller_report_fault(poller, unlock_fault(poller, fault), NULL);
+        else
+            poller_report_fault(poller, fault, detail);
         wait_before_opening(poller);
     }
     changed(poller);
@@ -290,7 +323,7 @@ static void begin_slot(Poller *poller)
     poller->slot_end += begun * interval;
     poller->slot_due = true;
     poller->slot_failure = POLL_FAILURE_NOT_CONNECTED;
-    if (poller->state == ASKING)
+    if (is_talking(poller))
         poller->slot_failure = POLL_FAILURE_TIMEOUT;
 
     /* A round that is still after its required reads goes on and counts for this slot; one that is
@@ -320,6 +353,7 @@ Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHos
 
 void poller_free(Poller *poller)
 {
+    poller_set_password(poller, NULL); /* leaves none behind in memory */
     free(poller);
 }
 
@@ -385,13 +419,21 @@ bool poller_is_resting(const Poller *poller)
     return poller->battery->has_readings && (poller->state == IDLE || after_turn);
 }
 
+static void try_failed(Poller *poller)
+{
+    if (poller->state == UNLOCKING)
+        unlock_try_failed(poller);
+    else
+        round_try_failed(poller);
+}
+
 void poller_wake(Poller *poller)
 {
     if (poller->state == STOPPED || poller->stopping)
         return;
     leave_old_answers(poller);
-    if (poller->state == ASKING && poller_now(poller) >= poller->answer_by)
-        round_try_failed(poller);
+    if (is_talking(poller) && poller_now(poller) >= poller->answer_by)
+        try_failed(poller);
     if (poller_now(poller) >= poller->slot_end) {
         begin_slot(poller);
         changed(poller);

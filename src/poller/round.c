@@ -28,7 +28,7 @@ static const int64_t absent_for_us = 86400 * INT64_C(1000000);
 
 static const unsigned required_reads = 1 << JBD_BASIC | 1 << JBD_CELLS;
 
-static int64_t answer_time(const Poller *poller)
+int64_t round_answer_time(const Poller *poller)
 {
     /* Two reads, three tries each, must fit into a slot. */
     int64_t time = poller->config.interval_us / (2 * RECOVERY_TRIES + 2);
@@ -44,7 +44,7 @@ static void send_request(Poller *poller)
 {
     poller->tries++;
     poller->try_error = JBD_OK;
-    poller->answer_by = poller_now(poller) + answer_time(poller);
+    poller->answer_by = poller_now(poller) + round_answer_time(poller);
     jbd_reassembler_reset(&poller->reassembler);
     poller->link_ops->write(poller->link, jbd_request(poller->asked), JBD_REQUEST_SIZE);
 }
@@ -166,6 +166,7 @@ static void answered(Poller *poller)
 {
     JbdRead read = poller->asked;
 
+    unlock_reads_answered(poller);
     if (is_required(read)) {
         poller->got |= 1U << read;
         poller->wanted &= ~(1U << read);
@@ -229,6 +230,11 @@ static void give_up(Poller *poller)
         ask_next(poller);
         return;
     }
+
+    bool silent = error == JBD_OK || error == JBD_ERROR_ECHO;
+
+    if (silent && unlock_after_reads(poller, fault_of(error)))
+        return;
     report_silence(poller, error);
     if (error == JBD_ERROR_STATUS) {
         /* The link is sound; a new one would hear the same. */
@@ -236,8 +242,6 @@ static void give_up(Poller *poller)
         poller_recover(poller);
         poller_end_round(poller);
     } else {
-        bool silent = error == JBD_OK || error == JBD_ERROR_ECHO;
-
         poller->slot_failure = silent ? POLL_FAILURE_TIMEOUT : POLL_FAILURE_FRAME;
         poller_close_link(poller, SESSION_STALL);
     }
