@@ -31,6 +31,7 @@ LIB_SOURCES := \
     src/link/link.c \
     src/main/app.c \
     src/main/options.c \
+    src/main/passwords.c \
     src/main/rungs.c \
     src/main/unit.c \
     src/main/version.c \

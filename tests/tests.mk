@@ -67,6 +67,7 @@ INTEGRATION_TESTS := \
     test-late \
     test-once \
     test-options \
+    test-password \
     test-random \
     test-recovery \
     test-session \

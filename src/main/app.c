@@ -5,6 +5,7 @@
 #include "bluez.h"
 #include "export.h"
 #include "log.h"
+#include "passwords.h"
 #include "rungs.h"
 #include "system.h"
 #include "unit.h"
@@ -181,6 +182,33 @@ static void on_bluez_changed(void *user)
     }
 }
 
+/* ---- passwords ------------------------------------------------------------------------------- */
+
+static gboolean read_passwords(App *app)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Passwords) passwords = passwords_read(app->options->password_file, &error);
+
+    if (!passwords) {
+        log_error("%s", error->message);
+        return FALSE;
+    }
+    for (guint i = 0; i < app->units->len; i++)
+        unit_set_password(app->units->pdata[i],
+                          passwords_find(passwords, app->batteries[i]->address));
+    return TRUE;
+}
+
+/* The rest of what was said at the start holds until the next one. */
+static gboolean on_reload(gpointer user)
+{
+    App *app = user;
+
+    if (!app->stopping && read_passwords(app))
+        log_info("the passwords were read again");
+    return G_SOURCE_CONTINUE;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void quit_when_stopped(App *app)
@@ -246,7 +274,9 @@ static gboolean on_release(gpointer user)
 static gboolean is_hopeless(LinkFault fault)
 {
     return fault == LINK_FAULT_BUS || fault == LINK_FAULT_BLUEZ || fault == LINK_FAULT_ADAPTER ||
-           fault == LINK_FAULT_ADAPTER_OFF || fault == LINK_FAULT_SERVICE;
+           fault == LINK_FAULT_ADAPTER_OFF || fault == LINK_FAULT_SERVICE ||
+           fault == LINK_FAULT_PASSWORD_WANTED || fault == LINK_FAULT_PASSWORD_WRONG ||
+           fault == LINK_FAULT_PAIRING_WANTED || fault == LINK_FAULT_PAIRING;
 }
 
 static void fail_once(App *app)
@@ -396,10 +426,13 @@ int app_run(const Options *options)
 
     app.rungs = rungs_new(app.bluez, options);
     add_units(&app);
-    if (options->once || start_web(&app)) {
+    if (!read_passwords(&app)) {
+        app.exit_status = EXIT_WRONG_USAGE;
+    } else if (options->once || start_web(&app)) {
         bluez_set_callback(app.bluez, on_bluez_changed, &app);
         g_unix_signal_add(SIGTERM, on_signal, &app);
         g_unix_signal_add(SIGINT, on_signal, &app);
+        g_unix_signal_add(SIGHUP, on_reload, &app);
         if (options->once)
             g_timeout_add_seconds(ONCE_LIMIT_SECONDS, on_once_limit, &app);
         else

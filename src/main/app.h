@@ -5,6 +5,9 @@
 
 #include "options.h"
 
+/** What was said at the start makes no sense; starting again would not make it right. */
+enum { EXIT_WRONG_USAGE = 2 };
+
 /** Runs until a signal ends it, or with --once until the readings are there. @return exit status */
 int app_run(const Options *options);
 

@@ -9,8 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { EXIT_WRONG_USAGE = 2 };
-
 int main(int argc, char **argv)
 {
     Options options;

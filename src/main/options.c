@@ -286,6 +286,8 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
          "Path of the metrics (default " DEFAULT_PATH ")", "PATH"},
         {"adapter", 0, 0, G_OPTION_ARG_STRING, &options->adapter,
          "Bluetooth adapter (default: the first that is on)", "hciN|ADDRESS"},
+        {"battery.password-file", 0, 0, G_OPTION_ARG_FILENAME, &options->password_file,
+         "File with the batteries' passwords", "FILE"},
         {"poll.interval", 0, 0, G_OPTION_ARG_STRING, &words->interval,
          "Time between two polls (default " DEFAULT_INTERVAL " s)", "TIME"},
         {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
@@ -369,5 +371,6 @@ void options_clear(Options *options)
     g_clear_pointer(&options->listen, g_strfreev);
     g_clear_pointer(&options->telemetry_path, g_free);
     g_clear_pointer(&options->adapter, g_free);
+    g_clear_pointer(&options->password_file, g_free);
     g_clear_pointer(&options->recover_command, g_free);
 }

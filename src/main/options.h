@@ -24,7 +24,8 @@ typedef struct {
     GPtrArray *batteries; /**< of BatterySpec, at least one */
     char **listen;        /**< at least one, each checked */
     char *telemetry_path;
-    char *adapter; /**< "hciN", an address in upper case, or NULL */
+    char *password_file; /**< or NULL */
+    char *adapter;       /**< "hciN", an address in upper case, or NULL */
     gint64 interval_us;
     gint64 renew_us; /**< 0 for never */
     LinkMode link_mode;

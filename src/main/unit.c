@@ -206,6 +206,13 @@ void unit_free(Unit *unit)
     g_free(unit);
 }
 
+void unit_set_password(Unit *unit, const char *password)
+{
+    poller_set_password(unit->poller, (const uint8_t *)password);
+    if (!poller_is_stopped(unit->poller))
+        poller_link_events.kick(unit->poller); /* it may be what was missing */
+}
+
 void unit_start(Unit *unit)
 {
     poller_start(unit->poller);

@@ -31,6 +31,9 @@ Unit *unit_new(Bluez *bluez, const char *address, const char *name, const Poller
                const UnitHost *host, void *user);
 void unit_free(Unit *unit);
 
+/** Gives it the battery's password, which is copied, or NULL for none. */
+void unit_set_password(Unit *unit, const char *password);
+
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
 /** See poller_take_turns(). */

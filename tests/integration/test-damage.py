@@ -185,15 +185,15 @@ def asks_for_a_password(bench):
     exporter.logged('warning: .* (silent|password)')
     metrics = exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 2, 'another try')
     equal(metrics('bms_up'), 0, 'bms_up')
-    equal(bench.sim.battery()['password-requests'], 0, 'guesses')
+    equal(bench.sim.battery()['passwords'], 0, 'guesses')
 
 
 @test
 def echoing_board_is_told(bench):
-    """A board that only echoes is said to want a password or pairing."""
+    """A board that only echoes, whatever it is sent, is said to want to be paired."""
     exporter = true_board(bench)
     bench.sim('fault * echo')
-    exporter.logged('warning: .* it only echoes what it is sent')
+    exporter.logged('warning: .* it wants to be paired')
     equal(exporter.metrics()('bms_up'), 0, 'bms_up')
 
 

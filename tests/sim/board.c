@@ -257,15 +257,19 @@ static void password_request(struct board *board, const uint8_t *request, size_t
         }
     } else if (command == 0x17) {
         board->nonce = (uint8_t)next_random(&board->random);
+        board->has_nonce = true;
         answer_password(answer, command, board->nonce);
     } else if (command == 0x18) {
-        bool right = count == 6 && board->config.password[0] != '\0';
+        bool right = count == 6 && board->config.password[0] != '\0' && board->has_nonce;
 
         for (size_t i = 0; right && i < 6; i++) {
             uint8_t mixed = (uint8_t)(board->config.mac[i] ^ (uint8_t)board->config.password[i]);
 
             right = request[4 + i] == (uint8_t)(mixed + board->nonce);
         }
+        board->has_nonce = false;
+        board->passwords++;
+        board->wrong_passwords += right ? 0 : 1;
         board->unlocked = board->unlocked || right;
         answer_password(answer, command, right ? 0 : 1);
     } else {

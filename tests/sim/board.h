@@ -71,7 +71,8 @@ struct board {
     bool unlocked; /* the password was given on this link */
     uint8_t nonce;
     unsigned violations;
-    unsigned password_requests;
+    bool has_nonce; /* one was asked for, and not used up */
+    unsigned password_requests, passwords, wrong_passwords;
 };
 
 enum board_outcome {

@@ -240,6 +240,7 @@ void board_init(struct board *board, const struct board_config *config, double n
 void board_link_up(struct board *board)
 {
     board->unlocked = false;
+    board->has_nonce = false;
     board->fresh = false;
 }
 

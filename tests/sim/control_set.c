@@ -204,6 +204,12 @@ static gboolean set_one(struct battery *battery, int argc, char **argv)
         g_strlcpy(battery->board.config.model, text, sizeof battery->board.config.model);
         return TRUE;
     }
+    /* As its owner does with the app. */
+    if (strcmp(key, "password") == 0 && (strlen(text) == 6 || strcmp(text, "-") == 0)) {
+        g_strlcpy(battery->board.config.password, text[0] == '-' && text[1] == '\0' ? "" : text,
+                  sizeof battery->board.config.password);
+        return TRUE;
+    }
     if (g_ascii_string_to_unsigned(text, 16, 0, G_MAXUINT32, &hex, NULL) &&
         set_hex(battery, key, hex)) {
         return TRUE;

@@ -1,0 +1,222 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""Boards that let only those in who know a password, and the file that has them."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+
+import signal
+
+from harness import ADDRESS, ADDRESS2, ADDRESS3, Bench, check, equal
+from readings import TRUTH, true_board
+from tap import run, test
+
+# Not to be found anywhere in what the program says.
+SECRET = 'q8#Z!x'
+
+
+def write(bench, text, name='passwords', mode=0o600):
+    path = bench.directory + '/' + name
+    with open(path, 'wb') as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
+    os.chmod(path, mode)
+    return '--battery.password-file=' + path
+
+
+def unsaid(exporter, *secrets):
+    """Checks that no secret is in the log, the page, the metrics or the process' arguments."""
+    with open('/proc/%d/cmdline' % exporter.child.pid, 'rb') as file:
+        said = [file.read().decode()]
+    said += exporter.log + [exporter.get(path).text for path in ('/', '/metrics')]
+    for secret in secrets:
+        check(not [text for text in said if secret in text], 'a secret was told: %s' % secret)
+
+
+# ---- the password -------------------------------------------------------------------------------
+
+
+@test
+def unlocks(bench):
+    """A board with a password is read in every session, and the password is told to nobody."""
+    notify = bench.notify_socket()
+    exporter = true_board(bench, write(bench, '# the house\n' + SECRET + '\n'),
+                          '--session.renew=1', '--log.level=debug', more=',password=' + SECRET,
+                          env={'NOTIFY_SOCKET': notify.path})
+    TRUTH.check(exporter.until(lambda m: m('bms_up') == 1 and
+                               m('bms_link_sessions_total', reason='renewal') >= 3, 'renewals'))
+    battery = bench.sim.battery()
+    equal(battery['wrong-passwords'], 0, 'wrong passwords')
+    check(battery['passwords'] >= 3, 'passwords: %d' % battery['passwords'])
+    unsaid(exporter, SECRET)
+    check(not [m for m in notify.messages if SECRET in m], 'told to the service manager')
+
+
+@test
+def wanted(bench):
+    """A board whose password is not known is told of as such."""
+    notify = bench.notify_socket()
+    exporter = true_board(bench, more=',password=' + SECRET, env={'NOTIFY_SOCKET': notify.path})
+    exporter.logged('warning: .* it wants a password, and none is known for it')
+    notify.until('STATUS=.*it wants a password')
+    metrics = exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 2, 'another try')
+    equal(metrics('bms_up'), 0, 'bms_up')
+    equal(exporter.count_log('silent'), 0, 'lines that it is silent')
+    check('it wants a password' in exporter.get('/').text, 'not on the page')
+    equal(bench.sim.battery()['passwords'], 0, 'passwords')
+
+
+@test
+def wrong(bench):
+    """A wrong password is sent once; the right one as soon as the file is read again."""
+    option = write(bench, '654321')
+    exporter = true_board(bench, option, more=',password=' + SECRET)
+    exporter.logged('warning: .* it refuses the password')
+    exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 3, 'other tries')
+    battery = bench.sim.battery()
+    equal((battery['passwords'], battery['wrong-passwords']), (1, 1), 'passwords')
+    equal(exporter.count_log('it wants a password|silent'), 0, 'other complaints')
+    unsaid(exporter, '654321')
+    write(bench, SECRET)
+    exporter.signal(signal.SIGHUP)
+    exporter.logged('the passwords were read again')
+    TRUTH.check(exporter.fresh())
+    equal(bench.sim.battery()['passwords'], 2, 'passwords')
+
+
+@test
+def bad_reload(bench):
+    """A file that has become bad changes nothing."""
+    option = write(bench, SECRET)
+    exporter = true_board(bench, option, '--session.renew=1', more=',password=' + SECRET)
+    exporter.fresh()
+    write(bench, 'too long for a password\n')
+    exporter.signal(signal.SIGHUP)
+    exporter.logged('error: .*line 1 ')
+    renewals = exporter.metrics()('bms_link_sessions_total', reason='renewal')
+    exporter.until(lambda m: m('bms_up') == 1 and
+                   m('bms_link_sessions_total', reason='renewal') >= renewals + 2, 'renewals')
+    equal(bench.sim.battery()['wrong-passwords'], 0, 'wrong passwords')
+
+
+@test
+def several(bench):
+    """Each battery is given its own password, and those without a line the common one."""
+    option = write(bench, '  %s\t%s  \r\n\n# rest\n%s\n' % (ADDRESS.lower(), SECRET, '111111'))
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',password=' + SECRET, ADDRESS2 + ',password=111111', ADDRESS3)
+    exporter = bench.start('--poll.interval=1', option, ADDRESS, ADDRESS2, ADDRESS3)
+    exporter.fresh(3)
+    for address, passwords in ((ADDRESS, 1), (ADDRESS2, 1), (ADDRESS3, 0)):
+        battery = bench.sim.battery(address)
+        equal((battery['passwords'], battery['wrong-passwords']), (passwords, 0), address)
+
+
+@test
+def set_later(bench):
+    """A password that the owner sets is given from then on, and not missed when it is gone."""
+    exporter = true_board(bench, write(bench, SECRET), '--session.renew=1')
+    exporter.fresh()
+    bench.sim('set * password ' + SECRET)
+    at = bench.sim.mark()
+    at = bench.sim.until('request .* 18 ', at)
+    exporter.fresh()
+    bench.sim('set * password -')
+    for _ in range(2):
+        at = bench.sim.until('disconnected .* local', at)
+    TRUTH.check(exporter.fresh())
+    equal(bench.sim.battery()['wrong-passwords'], 0, 'wrong passwords')
+
+
+@test
+def credential(bench):
+    """The file may come from systemd as a credential."""
+    os.mkdir(bench.directory + '/credentials')
+    write(bench, SECRET, 'credentials/password', 0o400)
+    exporter = true_board(bench, more=',password=' + SECRET,
+                          env={'CREDENTIALS_DIRECTORY': bench.directory + '/credentials'})
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def no_credential(bench):
+    """Credentials of other names do not matter."""
+    os.mkdir(bench.directory + '/credentials')
+    exporter = true_board(bench, env={'CREDENTIALS_DIRECTORY': bench.directory + '/credentials'})
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def once(bench):
+    """--once ends as soon as the password is refused."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',password=' + SECRET)
+    exporter = bench.start('--once', write(bench, '654321'), hand_over=False)
+    equal(exporter.end(), 1, 'exit status')
+    exporter.logged('error: .* no readings: it refuses the password')
+
+
+# ---- the file -----------------------------------------------------------------------------------
+
+
+@test
+def readable_by_all(bench):
+    """A file that everybody can read is warned of."""
+    exporter = true_board(bench, write(bench, SECRET, mode=0o644), more=',password=' + SECRET)
+    exporter.logged('warning: everybody can read the passwords in ')
+    TRUTH.check(exporter.fresh())
+    unsaid(exporter, SECRET)
+
+
+def refused_file(name, text, pattern):
+    @test
+    def function(bench):
+        bench.start_bus()
+        exporter = bench.start(write(bench, text), hand_over=False)
+        equal(exporter.end(), 2, 'exit status')
+        equal(len(exporter.log), 1, 'lines')
+        exporter.logged(pattern)
+        equal(exporter.count_log('sesame|123456'), 0, 'lines with what stands in the file')
+    function.__doc__ = 'A password file is refused, its content untold: ' + name
+
+
+refused_file('too short a password', '12345\n', 'line 1 has no password of six characters')
+refused_file('too long a password', '\n1234567\n', 'line 2 has no password of six characters')
+refused_file('a third word', ADDRESS + ' 123456 sesame\n', 'line 1 has no password')
+refused_file('a name instead of an address', 'sesame 123456\n', 'line 1 does not begin with a Bluet')
+refused_file('the same battery twice', '%s 123456\n%s 654321' % (ADDRESS, ADDRESS.lower()),
+             'line 2 is the second one for the same battery')
+refused_file('two for all', '123456\nsesame', 'line 2 is the second one')
+refused_file('no ASCII', 'ßßß\n', 'line 1 has no password')
+refused_file('a NUL in it', b'123456\n\0', 'is not a text')
+refused_file('too long', '123456\n' + '#\n' * 32766, 'is longer than 64 KiB')
+
+
+def no_file(name, make, pattern):
+    @test
+    def function(bench):
+        path = bench.directory + '/passwords'
+        make(path)
+        bench.start_bus()
+        exporter = bench.start('--battery.password-file=' + path, hand_over=False)
+        equal(exporter.end(), 2, 'exit status')
+        equal(len(exporter.log), 1, 'lines')
+        exporter.logged(pattern)
+    function.__doc__ = 'What is no file ends the program at once: ' + name
+
+
+no_file('nothing', lambda path: None, 'cannot be opened: No such file')
+no_file('a directory', os.mkdir, 'is not a regular file')
+no_file('a FIFO', os.mkfifo, 'is not a regular file')
+no_file('a device', lambda path: os.symlink('/dev/zero', path), 'is not a regular file')
+
+
+@test
+def empty_file(bench):
+    """A file with nothing but comments is as good as none."""
+    exporter = true_board(bench, write(bench, '# later\n\n'))
+    TRUTH.check(exporter.fresh())
+
+
+run(Bench)
