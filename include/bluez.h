@@ -51,6 +51,12 @@ BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *e
 /** Gives up at once whatever it was doing. */
 void bluez_link_free(BluezLink *link);
 
+/**
+ * Gives it the password of the device. If that is six digits, it is the passkey for pairing too; it
+ * is used only when the device wants to be paired. NULL for none. Only the number is kept.
+ */
+void bluez_link_set_passkey(BluezLink *link, const char *password);
+
 /** Operations, for a BluezLink. */
 extern const LinkOps bluez_link_ops;
 

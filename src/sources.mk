@@ -5,12 +5,14 @@ LIB_SOURCES := \
     src/battery/battery.c \
     src/battery/outage.c \
     src/bluez/address.c \
+    src/bluez/agent.c \
     src/bluez/bus.c \
     src/bluez/connect.c \
     src/bluez/errors.c \
     src/bluez/gatt.c \
     src/bluez/link.c \
     src/bluez/objects.c \
+    src/bluez/pair.c \
     src/bluez/power.c \
     src/bluez/radio.c \
     src/export/escape.c \

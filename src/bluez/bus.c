@@ -244,6 +244,7 @@ static void drop_owner(Bluez *bluez)
     bluez_unwatch(bluez, &bluez->removed_subscription);
     bluez_unwatch(bluez, &bluez->adapter_subscription);
     drop_adapter(bluez);
+    agent_owner_gone(bluez);
     g_clear_pointer(&bluez->owner, g_free);
     bluez->objects_known = FALSE;
 }
@@ -270,6 +271,7 @@ static void on_name_appeared(GDBusConnection *bus, const char *name, const char 
      * answer, as at boot, must not be missed, nor another than ours. */
     bluez->adapter_subscription =
         bluez_watch_properties(bluez, NULL, ADAPTER_IFACE, on_adapter_changed, bluez);
+    agent_update(bluez);
     bluez_read_objects(bluez);
 }
 
@@ -337,6 +339,7 @@ static void drop_bus(Bluez *bluez)
     bluez->name_watch = 0;
     g_clear_handle_id(&bluez->rewatch, g_source_remove);
     drop_owner(bluez);
+    agent_bus_gone(bluez);
     if (bluez->bus)
         g_signal_handler_disconnect(bluez->bus, bluez->closed_handler);
     g_clear_object(&bluez->bus);

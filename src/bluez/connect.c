@@ -82,11 +82,20 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_IN_PROGRESS:
     case BLUEZ_ERROR_NOT_CONNECTED:
     case BLUEZ_ERROR_UNSUPPORTED:
+    case BLUEZ_ERROR_EXISTS:
+    case BLUEZ_ERROR_NOT_PAIRED:
+    case BLUEZ_ERROR_AUTHENTICATION:
     case BLUEZ_ERROR_OTHER:
         break;
     }
     detail = g_strdup_printf("connecting failed: %s", bluez_error_text(error));
     link_finish(link, LINK_FAULT_REFUSED, detail);
+}
+
+void link_connect(BluezLink *link)
+{
+    link_set_timer(link, patience_ms(link, CONNECT_MS), on_connect_timeout);
+    link_call_device(link, "Connect", G_MAXINT, on_connected); /* the timer bounds it */
 }
 
 static void connect_device(BluezLink *link)
@@ -95,8 +104,10 @@ static void connect_device(BluezLink *link)
     link->engaged = TRUE;
     link->device_subscription = bluez_watch_properties(link->bluez, link->device, DEVICE_IFACE,
                                                        link_on_device_changed, link);
-    link_set_timer(link, patience_ms(link, CONNECT_MS), on_connect_timeout);
-    link_call_device(link, "Connect", G_MAXINT, on_connected); /* the timer bounds it */
+    if (link->wants_pairing)
+        link_pair_device(link);
+    else
+        link_connect(link);
 }
 
 static void on_stale_disconnected(GObject *source, GAsyncResult *result, gpointer user)

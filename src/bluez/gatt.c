@@ -54,6 +54,17 @@ static void flip_write_type(BluezLink *link)
     log_debug("%s: now writing with%s response", link->address, link->use_request ? "" : "out");
 }
 
+/* The device says itself that only paired ones may do this. */
+static void pairing_wanted(BluezLink *link)
+{
+    LinkFault fault = link_pair(link);
+
+    if (fault == LINK_FAULT_NONE)
+        link_finish(link, LINK_FAULT_PAIRING_WANTED, "it wants to be paired; that is tried now");
+    else
+        link_finish(link, fault, NULL);
+}
+
 static void on_written(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -80,8 +91,13 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
             return;
         }
         break;
+    case BLUEZ_ERROR_NOT_PAIRED:
+        pairing_wanted(link);
+        return;
     case BLUEZ_ERROR_CONNECTED:
     case BLUEZ_ERROR_LIMIT:
+    case BLUEZ_ERROR_EXISTS:
+    case BLUEZ_ERROR_AUTHENTICATION:
     case BLUEZ_ERROR_OTHER:
         break;
     }
@@ -127,6 +143,10 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
 
         if (class == BLUEZ_ERROR_CANCELLED)
             return;
+        if (class == BLUEZ_ERROR_NOT_PAIRED) {
+            pairing_wanted(link);
+            return;
+        }
 
         g_autofree char *detail =
             g_strdup_printf("notifications could not be switched on: %s", bluez_error_text(error));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of a link share: link.c (its life, and the way out), connect.c (from an address
- * to a connection), gatt.c (from a connection to bytes).
+ * to a connection), pair.c (pairing on the way there), gatt.c (from a connection to bytes).
  *
  * Each D-Bus call carries the cancellable of its attempt. A callback whose call was cancelled must
  * not touch the link: it may be on its next attempt, or freed.
@@ -12,6 +12,8 @@
 #include "private.h"
 
 enum { LINK_DISCONNECT_MS = 5000 }; /* a live link takes BlueZ 2 s to take down */
+
+enum { PASSKEY_DIGITS = 6 };
 
 struct BluezLink {
     Bluez *bluez;
@@ -42,6 +44,11 @@ struct BluezLink {
     guint unanswered; /* writes since the last notification */
 
     guint misses; /* attempts in a row that did not come up */
+
+    gint32 passkey;         /* 0 to 999999, or -1 */
+    gboolean wants_pairing; /* the next attempt begins with it */
+    gboolean pairing;       /* Pair was called */
+    gint64 pair_not_before; /* monotonic */
 
     LinkFault fault; /* with which the closing ends */
     char *detail;
@@ -76,6 +83,17 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail);
 
 /** Stages FINDING and CONNECTING; goes on with link_resolve(). */
 void link_find(BluezLink *link);
+
+/** Connects to the device, which was found and perhaps paired. */
+void link_connect(BluezLink *link);
+
+/* ---- pair.c -------------------------------------------------------------------------------- */
+
+/** Pairs with the device; goes on with link_connect(). */
+void link_pair_device(BluezLink *link);
+
+/** LinkOps.pair */
+LinkFault link_pair(void *link);
 
 /* ---- gatt.c -------------------------------------------------------------------------------- */
 

@@ -150,6 +150,7 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
     }
     link->held = FALSE;
     link->discovering = FALSE;
+    link->pairing = FALSE;
     gatt_info_clear(&link->gatt);
 
     if (link->engaged && bluez->fault == LINK_FAULT_NONE)
@@ -238,7 +239,8 @@ static void link_close(void *user)
     link_finish(user, LINK_FAULT_NONE, NULL);
 }
 
-const LinkOps bluez_link_ops = {.open = link_open, .write = link_write, .close = link_close};
+const LinkOps bluez_link_ops = {
+    .open = link_open, .write = link_write, .close = link_close, .pair = link_pair};
 
 BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *events, void *user)
 {
@@ -248,6 +250,7 @@ BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *e
     g_strlcpy(link->address, address, sizeof link->address);
     link->events = events;
     link->user = user;
+    link->passkey = -1;
     g_ptr_array_add(bluez->links, link);
     return link;
 }

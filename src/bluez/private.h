@@ -7,7 +7,8 @@
  *   radio.c   whose turn it is: one link at a time may scan or connect
  *   objects.c reads BlueZ's object tree
  *   errors.c  tells BlueZ's errors apart
- *   link.c    one device, with connect.c and gatt.c; they share link-private.h
+ *   agent.c   answers bluetoothd's questions for passkeys
+ *   link.c    one device, with connect.c, pair.c and gatt.c; they share link-private.h
  */
 #ifndef BMS_BLUEZ_PRIVATE_H
 #define BMS_BLUEZ_PRIVATE_H
@@ -85,6 +86,9 @@ struct Bluez {
     guint power_timer;
     GCancellable *power_cancellable;
 
+    guint agent_object;        /* our pairing agent on the bus, 0 where there is none */
+    gboolean agent_registered; /* with the present owner */
+
     gboolean settled; /* it is known for the first time what is there and what is not */
     LinkFault fault;  /* what stands in the way of every link, as told to them */
     GPtrArray *links; /* of BluezLink, not owned */
@@ -113,6 +117,17 @@ const char *bluez_fault_detail(const Bluez *bluez);
 guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,
                              GDBusSignalCallback callback, gpointer user);
 void bluez_unwatch(Bluez *bluez, guint *subscription);
+
+/* ---- agent.c ------------------------------------------------------------------------------- */
+
+/** Registers the agent with bluetoothd if a link has a passkey, else takes it back. */
+void agent_update(Bluez *bluez);
+
+/** bluetoothd has gone, and with it what was registered. */
+void agent_owner_gone(Bluez *bluez);
+
+/** The bus is about to be let go. */
+void agent_bus_gone(Bluez *bluez);
 
 /* ---- objects.c ----------------------------------------------------------------------------- */
 
@@ -165,14 +180,17 @@ char *objects_list_services(GVariant *objects, const char *device);
 
 /** What an error of BlueZ means for what to do next. */
 typedef enum {
-    BLUEZ_ERROR_CANCELLED,     /* by ourselves: the callback's data may be gone */
-    BLUEZ_ERROR_TIMEOUT,       /* no answer in the time we gave it */
-    BLUEZ_ERROR_UNKNOWN,       /* no such object: the device has been forgotten */
-    BLUEZ_ERROR_IN_PROGRESS,   /* the same thing is already being done */
-    BLUEZ_ERROR_NOT_CONNECTED, /* there is no link */
-    BLUEZ_ERROR_CONNECTED,     /* there is a link already */
-    BLUEZ_ERROR_LIMIT,         /* the adapter has no room for another link */
-    BLUEZ_ERROR_UNSUPPORTED,   /* will not be done in this way */
+    BLUEZ_ERROR_CANCELLED,      /* by ourselves: the callback's data may be gone */
+    BLUEZ_ERROR_TIMEOUT,        /* no answer in the time we gave it */
+    BLUEZ_ERROR_UNKNOWN,        /* no such object: the device has been forgotten */
+    BLUEZ_ERROR_IN_PROGRESS,    /* the same thing is already being done */
+    BLUEZ_ERROR_NOT_CONNECTED,  /* there is no link */
+    BLUEZ_ERROR_CONNECTED,      /* there is a link already */
+    BLUEZ_ERROR_LIMIT,          /* the adapter has no room for another link */
+    BLUEZ_ERROR_UNSUPPORTED,    /* will not be done in this way */
+    BLUEZ_ERROR_EXISTS,         /* it is there already */
+    BLUEZ_ERROR_NOT_PAIRED,     /* the device wants to be paired first */
+    BLUEZ_ERROR_AUTHENTICATION, /* pairing has failed */
     BLUEZ_ERROR_OTHER,
 } BluezError;
 

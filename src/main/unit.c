@@ -209,6 +209,7 @@ void unit_free(Unit *unit)
 void unit_set_password(Unit *unit, const char *password)
 {
     poller_set_password(unit->poller, (const uint8_t *)password);
+    bluez_link_set_passkey(unit->link, password);
     if (!poller_is_stopped(unit->poller))
         poller_link_events.kick(unit->poller); /* it may be what was missing */
 }

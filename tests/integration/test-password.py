@@ -1,13 +1,15 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""Boards that let only those in who know a password, and the file that has them."""
+"""Boards that let only those in who know a password or a passkey, and the file that has them."""
 import os
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
+import re
 import signal
+import subprocess
 
 from harness import ADDRESS, ADDRESS2, ADDRESS3, Bench, check, equal
 from readings import TRUTH, true_board
@@ -15,6 +17,7 @@ from tap import run, test
 
 # Not to be found anywhere in what the program says.
 SECRET = 'q8#Z!x'
+PASSKEY = '048213'
 
 
 def write(bench, text, name='passwords', mode=0o600):
@@ -217,6 +220,129 @@ def empty_file(bench):
     """A file with nothing but comments is as good as none."""
     exporter = true_board(bench, write(bench, '# later\n\n'))
     TRUTH.check(exporter.fresh())
+
+
+# ---- pairing ------------------------------------------------------------------------------------
+
+
+@test
+def pairs(bench):
+    """A board that wants to be paired is paired with its passkey, once and for all."""
+    exporter = true_board(bench, write(bench, PASSKEY), '--session.renew=1', '--log.level=debug',
+                          more=',passkey=' + PASSKEY)
+    TRUTH.check(exporter.until(lambda m: m('bms_up') == 1 and
+                               m('bms_link_sessions_total', reason='renewal') >= 2, 'renewals'))
+    equal(len(bench.sim.seen('pair ')), 1, 'calls of Pair')
+    battery = bench.sim.battery()
+    equal((battery['paired'], battery['trusted']), (True, False), 'paired, trusted')
+    equal(exporter.count_log('warning'), 0, 'warnings')
+    unsaid(exporter, PASSKEY)
+
+
+@test
+def wants_pairing(bench):
+    """A board that wants to be paired, and no passkey: that is told, and nothing is tried."""
+    exporter = true_board(bench, more=',passkey=' + PASSKEY)
+    exporter.logged('warning: .* it wants to be paired, and no passkey is known for it')
+    equal(exporter.metrics()('bms_up'), 0, 'bms_up')
+    equal(bench.sim.seen('pair '), [], 'calls of Pair')
+    equal(bench.sim.seen('agent '), [], 'agents')
+
+
+@test
+def no_passkey(bench):
+    """A password that is no passkey is not used as one."""
+    exporter = true_board(bench, write(bench, SECRET), more=',passkey=' + PASSKEY)
+    exporter.logged('warning: .* it wants to be paired, and no passkey is known for it')
+    equal(bench.sim.seen('agent '), [], 'agents')
+
+
+@test
+def wrong_passkey(bench):
+    """A wrong passkey is tried once; another one as soon as the file is read again."""
+    option = write(bench, '111111')
+    exporter = true_board(bench, option, more=',passkey=' + PASSKEY)
+    exporter.logged('warning: .* pairing failed, .*: Authentication Failed')
+    exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 3, 'other tries')
+    equal(len(bench.sim.seen('pair ')), 1, 'calls of Pair')
+    equal(exporter.count_log('no passkey is known'), 0, 'other complaints')
+    write(bench, PASSKEY)
+    exporter.signal(signal.SIGHUP)
+    TRUTH.check(exporter.fresh())
+    equal(len(bench.sim.seen('pair ')), 2, 'calls of Pair')
+
+
+@test
+def paired_in_another_way(bench):
+    """A pairing without the passkey, which is not enough, is told of and left alone."""
+    exporter = true_board(bench, write(bench, PASSKEY), more=',passkey=' + PASSKEY)
+    bench.sim("refuse Pair org.bluez.Error.AlreadyExists 'Already Exists'")
+    exporter.logged('warning: .* it is paired with this machine, and still lets nobody read it')
+    equal(bench.sim.seen('device-removed'), [], 'devices removed')
+
+
+@test
+def not_paired(bench):
+    """A board that says by GATT that it wants to be paired is paired, too."""
+    exporter = true_board(bench, write(bench, PASSKEY), more=',passkey=' + PASSKEY)
+    bench.sim("fault * notify-fail org.bluez.Error.NotPermitted 'Not paired' 1")
+    TRUTH.check(exporter.fresh())
+    equal(len(bench.sim.seen('paired ')), 1, 'pairings')
+
+
+@test
+def away_while_pairing(bench):
+    """A board that is away when it is to be paired is paired when it is back."""
+    exporter = true_board(bench, write(bench, PASSKEY), more=',passkey=' + PASSKEY)
+    bench.sim('set absent-timeout 0.2',
+              "refuse Pair org.bluez.Error.ConnectionAttemptFailed 'Page Timeout' 2")
+    exporter.logged('warning: .* connecting to pair failed: Page Timeout')
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def agent_comes_back(bench):
+    """The agent is registered anew with a bluetoothd that was started again."""
+    exporter = true_board(bench, write(bench, PASSKEY), more=',passkey=' + PASSKEY)
+    exporter.fresh()
+    at = bench.sim.mark()
+    bench.sim('bluez die', 'bluez start')
+    at = bench.sim.until('agent on KeyboardOnly', at)
+    bench.sim('forget *')  # and what the two had agreed on with it
+    at = bench.sim.until('paired ', at)
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def agent_goes(bench):
+    """The agent is taken back when no passkey is left."""
+    exporter = true_board(bench, write(bench, PASSKEY))
+    bench.sim.until('agent on')
+    write(bench, '')
+    exporter.signal(signal.SIGHUP)
+    bench.sim.until('agent off')
+    TRUTH.check(exporter.fresh())
+
+
+@test
+def agent_refuses(bench):
+    """The agent answers only while we pair, only for that device, and only bluetoothd."""
+    exporter = true_board(bench, write(bench, PASSKEY), '--log.level=debug')
+    exporter.fresh()
+    bench.sim('ask-passkey ' + ADDRESS)
+    bench.sim.until('asked %s org.bluez.Error.Rejected' % ADDRESS)
+    device = '/org/bluez/hci0/dev_' + ADDRESS.replace(':', '_')
+    gdbus = ['gdbus', 'call', '--address', 'unix:path=%s/bus' % bench.directory]
+
+    def call(name, path, method, *arguments):
+        return subprocess.run(gdbus + ['--dest', name, '--object-path', path, '--method', method] +
+                              list(arguments), capture_output=True, text=True, check=False)
+
+    names = call('org.freedesktop.DBus', '/', 'org.freedesktop.DBus.ListNames').stdout
+    answers = [call(name, '/bms_exporter/agent', 'org.bluez.Agent1.RequestPasskey', device)
+               for name in re.findall(r':\d+\.\d+', names)]
+    equal([a.stdout for a in answers if a.returncode == 0], [], 'answers')
+    check([a for a in answers if 'Rejected' in a.stderr], 'the agent was not found')
 
 
 run(Bench)

@@ -350,6 +350,15 @@ static char *run_visit(struct sim *sim, int argc, char **argv)
     return wrong("unknown command");
 }
 
+static char *run_ask_passkey(struct sim *sim, int argc, char **argv)
+{
+    struct battery *battery = battery_find(sim, argv[1]);
+
+    (void)argc;
+    return battery == NULL ? wrong("no such battery")
+                           : pair_ask(sim, device_of(adapter_find(sim, NULL), battery));
+}
+
 static char *run_steady(struct sim *sim, int argc, char **argv)
 {
     gboolean on = strcmp(argv[2], "on") == 0;
@@ -373,6 +382,7 @@ static const struct command commands[] = {
     {"absent", 1, "absent ADDR|* | absent ADDR ADAPTER", run_visit},
     {"known", 1, "known ADDR|*", run_visit},
     {"forget", 1, "forget ADDR|*", run_visit},
+    {"ask-passkey", 1, "ask-passkey ADDR", run_ask_passkey},
     {"steady", 2, "steady ADDR|* on|off", run_steady},
     {"adapter", 1, "adapter on|off|remove|block|unblock|wedge|wedge-hang|add ...", control_adapter},
     {"bluez", 1, "bluez die|term|start [hung]|hang|resume", control_bluez},

@@ -112,6 +112,8 @@ static void put_battery(GString *json, const struct battery *b)
     put_count(json, "password-requests", b->board.password_requests);
     put_count(json, "passwords", b->board.passwords);
     put_count(json, "wrong-passwords", b->board.wrong_passwords);
+    put_bool(json, "paired", d->paired);
+    put_bool(json, "trusted", d->trusted);
     put_bool(json, "steady", b->board.config.steady);
     g_string_append_printf(json, "\"soc\":%.2f,\"current-ma\":%.0f,", b->board.state.soc * 100,
                            b->board.state.current_ma);

@@ -161,6 +161,8 @@ static gboolean parse_board_key(struct board_config *c, const char *key, const c
 
 static gboolean parse_key(struct battery *battery, const char *key, const char *value)
 {
+    guint64 n = 0;
+
     if (strcmp(key, "name") == 0 && g_utf8_validate(value, -1, NULL)) {
         g_free(battery->name);
         battery->name = g_strdup(value);
@@ -173,6 +175,9 @@ static gboolean parse_key(struct battery *battery, const char *key, const char *
                 strcmp(value, "request") == 0)) {
         battery->write_command = value[0] != 'r';
         battery->write_request = value[0] != 'c';
+    } else if (strcmp(key, "passkey") == 0 && strlen(value) == 6 && whole(value, 10, 999999, &n)) {
+        battery->wants_pairing = TRUE;
+        battery->passkey = (guint32)n;
     } else if (strcmp(key, "known") == 0) {
         battery->known = TRUE;
     } else if (strcmp(key, "absent") == 0) {

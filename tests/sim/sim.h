@@ -10,6 +10,7 @@
  *   standin_power.c    adapters that come and go, on and off
  *   standin_device.c   Device1: objects that come and go, Connect and Disconnect
  *   standin_link.c     a live link: up, resolved, lost
+ *   standin_pair.c     pairing, and the agents that are asked for passkeys
  *   standin_gatt.c     GattCharacteristic1: its calls, and the writes to the board
  *   standin_notify.c   notify sessions and notifications
  *   standin_list.c     the tree as a whole: GetManagedObjects, Introspect
@@ -98,6 +99,9 @@ struct battery {
     guint generation;      /* of its own services' handles */
     guint drop_after;
     gint64 uart_free;
+    gboolean wants_pairing; /* echoes until it is paired with the passkey */
+    guint32 passkey;
+    gboolean authenticated; /* that has been done */
 
     guint requests[256];
     guint requests_total, replies, ignored, notifications, sessions_begun, links, losses;
@@ -118,7 +122,9 @@ struct device {
     gboolean rssi_known;
     gint16 rssi;
     gboolean was_linked; /* this object; the first Connected:true is not always signalled */
-    gboolean trusted, blocked;
+    gboolean trusted, blocked, paired;
+    GDBusMessage *pair_call;
+    guint pair_timer;
     guint seen_timer, temporary_timer;
 
     GDBusMessage *connect_call;
@@ -179,6 +185,7 @@ struct sim {
     GQueue inbox, outbox; /* while hanging */
     guint start_timer;
     struct script *script;
+    GPtrArray *agents; /* in the order in which they registered, or NULL */
 
     GPtrArray *adapters; /* in the order in which they were first plugged in */
     struct timing timing;
@@ -322,6 +329,25 @@ void device_range_changed(struct device *device);
 struct device *device_of(const struct adapter *adapter, const struct battery *battery);
 /** Whether the adapter can hear the board, linked or not. */
 gboolean device_is_heard(const struct device *device);
+
+/* standin_pair.c: manager_call and device take the call's reference */
+/** @return whether the call was for the manager of agents. */
+gboolean pair_manager_call(struct sim *sim, GDBusMessage *call, const char *path,
+                           const char *interface, const char *member);
+void pair_client_gone(struct sim *sim, const char *client);
+void pair_stop(struct sim *sim);
+void pair_device(struct device *device, GDBusMessage *call);
+/** Ends a pairing that is under way. */
+void pair_cancel(struct device *device);
+/** The same, for a bluetoothd that is dead. */
+void pair_drop(struct device *device);
+/** What the two have agreed on is gone. */
+void pair_forget(struct device *device);
+/** @return whether the board has sent the bytes back instead of looking at them. */
+gboolean pair_echoes(struct device *device, const uint8_t *bytes, size_t length);
+/** Has bluetoothd ask its default agent for a passkey out of the blue. @return the answer's line.
+ */
+char *pair_ask(struct sim *sim, struct device *device);
 
 /* standin_link.c */
 void link_up(struct device *device);

@@ -14,6 +14,7 @@ SIM_SOURCES := \
 	tests/sim/standin_device.c \
 	tests/sim/standin_link.c \
 	tests/sim/standin_gatt.c \
+	tests/sim/standin_pair.c \
 	tests/sim/standin_notify.c \
 	tests/sim/control.c \
 	tests/sim/control_commands.c \

@@ -227,7 +227,8 @@ static void dispatch(struct sim *sim, GDBusMessage *call)
     if (interface == NULL) {
         interface = own != NULL ? own : "";
     }
-    if (refused(sim, call, member) || standard_call(sim, node, call, interface, member)) {
+    if (refused(sim, call, member) || standard_call(sim, node, call, interface, member) ||
+        pair_manager_call(sim, call, path, interface, member)) {
         return;
     }
     if (node.kind == NODE_NONE) {
@@ -319,6 +320,7 @@ static void client_gone(struct sim *sim, const char *client)
 {
     gboolean known = FALSE;
 
+    pair_client_gone(sim, client);
     for (guint i = 0; i < sim->adapters->len; i++) {
         struct adapter *adapter = sim->adapters->pdata[i];
 
@@ -410,6 +412,7 @@ gboolean bus_start(struct sim *sim, GError **error)
 
 void bus_stop(struct sim *sim)
 {
+    pair_stop(sim);
     sim->running = FALSE;
     sim->hanging = FALSE;
     g_queue_clear_full(&sim->inbox, g_object_unref);

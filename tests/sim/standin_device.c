@@ -187,6 +187,7 @@ gboolean device_try_all(struct adapter *adapter)
 
 void device_abort(struct device *device, const char *error, const char *message)
 {
+    pair_cancel(device);
     sim_cancel(&device->establish_timer);
     sim_cancel(&device->absent_timer);
     device->connect_hangs = FALSE;
@@ -317,6 +318,7 @@ static void disconnect_device(struct device *device, GDBusMessage *call)
 
 void device_forget(struct device *device)
 {
+    pair_forget(device);
     device->stored = FALSE;
     device->cached = FALSE;
     device->stale = FALSE;
@@ -385,8 +387,9 @@ void device_call(struct device *device, GDBusMessage *call, const char *member)
         disconnect_device(device, call);
     } else if (strcmp(member, "CancelPairing") == 0) {
         bus_error(device->sim, call, ERROR_NO_DEVICE, "Does Not Exist");
-    } else if (strcmp(member, "Pair") == 0 || strcmp(member, "ConnectProfile") == 0 ||
-               strcmp(member, "DisconnectProfile") == 0) {
+    } else if (strcmp(member, "Pair") == 0) {
+        pair_device(device, call);
+    } else if (strcmp(member, "ConnectProfile") == 0 || strcmp(member, "DisconnectProfile") == 0) {
         bus_error(device->sim, call, ERROR_NOT_SUPPORTED, "Operation is not supported");
     } else {
         bus_error(device->sim, call, "org.freedesktop.DBus.Error.UnknownMethod", "No such method");

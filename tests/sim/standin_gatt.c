@@ -36,6 +36,9 @@ static void feed_board(struct device *device, const uint8_t *bytes, size_t lengt
     gint64 now = g_get_monotonic_time();
     double wait = 0, last = 0;
 
+    if (pair_echoes(device, bytes, length)) {
+        return;
+    }
     board_request(&device->battery->board, sim_now(), bytes, length, &answer);
     device->battery->requests[answer.reg]++;
     device->battery->requests_total++;

@@ -181,6 +181,11 @@ void link_down(struct device *device, const char *reason, gboolean own, gboolean
     device->resolved = FALSE;
     device->battery->drop_after = 0;
     device->battery->losses += own ? 0 : 1;
+    if (signal) {
+        pair_cancel(device);
+    } else {
+        pair_drop(device);
+    }
     gatt_link_down(device, signal);
     if (!signal) {
         g_queue_clear_full(&device->disconnect_calls, g_object_unref);

@@ -229,8 +229,8 @@ static void put_device(GVariantBuilder *b, struct device *device)
     put(b, "AddressType", g_variant_new_string("public"));
     put(b, "Name", g_variant_new_string(device->battery->name));
     put(b, "Alias", g_variant_new_string(device->battery->name));
-    put(b, "Paired", g_variant_new_boolean(FALSE));
-    put(b, "Bonded", g_variant_new_boolean(FALSE));
+    put(b, "Paired", g_variant_new_boolean(device->paired));
+    put(b, "Bonded", g_variant_new_boolean(device->paired));
     put(b, "Trusted", g_variant_new_boolean(device->trusted));
     put(b, "Blocked", g_variant_new_boolean(device->blocked));
     put(b, "LegacyPairing", g_variant_new_boolean(FALSE));
