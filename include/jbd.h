@@ -165,6 +165,14 @@ JbdEvent jbd_reassembler_next(JbdReassembler *reassembler, JbdFrame *frame, JbdE
 /** Whether the beginning of a frame is waiting for its rest. That of an echo does not count. */
 bool jbd_reassembler_is_partial(const JbdReassembler *reassembler);
 
+/* ---- boards of other makes ----------------------------------------------------------------- */
+
+/**
+ * What kind of board begins its frames like this notification ("Daly boards"), or NULL. It says
+ * nothing about a board that has sent a sound frame: noise may begin with anything.
+ */
+const char *jbd_foreign_make(const uint8_t *bytes, size_t size);
+
 /* ---- readings ------------------------------------------------------------------------------ */
 
 enum {

@@ -44,6 +44,7 @@ typedef enum {
     LINK_FAULT_ECHO,    /**< requests come back instead of answers */
     LINK_FAULT_NOISE,   /**< answers come damaged */
     LINK_FAULT_REFUSES, /**< the board answers that it will not */
+    LINK_FAULT_FOREIGN, /**< it speaks another protocol */
     /* It lets only those in who know a secret: */
     LINK_FAULT_PASSWORD_WANTED, /**< and none is known */
     LINK_FAULT_PASSWORD_WRONG,  /**< it refuses the password */

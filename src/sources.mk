@@ -26,6 +26,7 @@ LIB_SOURCES := \
     src/export/render.c \
     src/export/status.c \
     src/jbd/decode.c \
+    src/jbd/foreign.c \
     src/jbd/frame.c \
     src/jbd/names.c \
     src/jbd/password.c \

@@ -12,6 +12,7 @@ UNIT_TESTS := \
     test-export-text \
     test-jbd-damage \
     test-jbd-decode \
+    test-jbd-foreign \
     test-jbd-frame \
     test-jbd-password \
     test-jbd-registers \

@@ -214,6 +214,7 @@ static void services_missing(BluezLink *link, GVariant *objects)
 {
     g_autofree char *seen = objects_list_services(objects, link->device);
     g_autofree char *detail = NULL;
+    const char *make;
 
     /* From the time that they are resolved, the objects have a moment to come. */
     if (link->resolve_by - g_get_monotonic_time() > OBJECTS_US)
@@ -226,7 +227,9 @@ static void services_missing(BluezLink *link, GVariant *objects)
         link_finish(link, LINK_FAULT_RESOLVE, NULL);
         return;
     }
-    detail = g_strdup_printf("not a JBD board: services seen are %s", seen);
+    make = objects_guess_make(seen);
+    detail = g_strdup_printf("not a JBD board: services seen are %s%s%s%s", seen,
+                             make ? " (as of " : "", make ? make : "", make ? ")" : "");
     link_finish(link, LINK_FAULT_SERVICE, detail);
 }
 

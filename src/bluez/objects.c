@@ -238,3 +238,24 @@ char *objects_list_services(GVariant *objects, const char *device)
     }
     return g_string_free(list, FALSE);
 }
+
+const char *objects_guess_make(const char *services)
+{
+    /* As the drivers of aiobmsble expect them. */
+    static const struct {
+        const char *service;
+        const char *make;
+    } makes[] = {
+        {"ffe0", "JK, ANT and LiTime boards"},
+        {"ffd0", "Renogy batteries"},
+        {"fff0", "Offgridtec and Pro BMS boards"}, /* with other characteristics than ours */
+        {"6e400001-b5a3-f393-e0a9-e50e24dcca9e", "E&J and Vatrer boards"},
+        {"6e6f736a-4643-4d44-8fa9-0fafd005e455", "Felicity batteries"},
+    };
+    g_auto(GStrv) words = g_strsplit(services, " ", -1);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(makes); i++)
+        if (g_strv_contains((const char *const *)words, makes[i].service))
+            return makes[i].make;
+    return NULL;
+}

@@ -176,6 +176,9 @@ void gatt_info_clear(GattInfo *info);
 /** The services below @a device as "1800 180a ff00", for messages; at most a few of them. */
 char *objects_list_services(GVariant *objects, const char *device);
 
+/** What has such services ("JK, ANT and LiTime boards"), or NULL. */
+const char *objects_guess_make(const char *services);
+
 /* ---- errors.c ------------------------------------------------------------------------------ */
 
 /** What an error of BlueZ means for what to do next. */

@@ -47,7 +47,7 @@ static const struct {
     [LINK_FAULT_LOST] = {"lost", "the connection broke", "come closer"},
     [LINK_FAULT_SILENT] = {"silent", "connected but silent: asleep, or it asks for a password",
                            "wake the battery with a load; see whether the phone app wants a "
-                           "password"},
+                           "password, and whether it is a JBD board, not of the UP series"},
     [LINK_FAULT_ECHO] = {"echo",
                          "it only echoes what it is sent: it asks for a password or pairing",
                          "see whether the phone app wants a password"},
@@ -56,6 +56,8 @@ static const struct {
          "come closer; keep the cable of its Bluetooth module away from inverters"},
     [LINK_FAULT_REFUSES] = {"refuses", "it refuses to be read: locked, or in factory mode",
                             "close the phone app, or leave its settings"},
+    [LINK_FAULT_FOREIGN] = {"foreign", "it speaks another protocol than JBD boards do",
+                            "compare the address with what --scan lists"},
     [LINK_FAULT_PASSWORD_WANTED] = {"password_wanted",
                                     "it wants a password, and none is known for it",
                                     "put the phone app's password into a file and name it with "

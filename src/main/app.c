@@ -275,8 +275,9 @@ static gboolean is_hopeless(LinkFault fault)
 {
     return fault == LINK_FAULT_BUS || fault == LINK_FAULT_BLUEZ || fault == LINK_FAULT_ADAPTER ||
            fault == LINK_FAULT_ADAPTER_OFF || fault == LINK_FAULT_SERVICE ||
-           fault == LINK_FAULT_PASSWORD_WANTED || fault == LINK_FAULT_PASSWORD_WRONG ||
-           fault == LINK_FAULT_PAIRING_WANTED || fault == LINK_FAULT_PAIRING;
+           fault == LINK_FAULT_FOREIGN || fault == LINK_FAULT_PASSWORD_WANTED ||
+           fault == LINK_FAULT_PASSWORD_WRONG || fault == LINK_FAULT_PAIRING_WANTED ||
+           fault == LINK_FAULT_PAIRING;
 }
 
 static void fail_once(App *app)

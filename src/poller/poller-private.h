@@ -61,6 +61,7 @@ struct Poller {
     SessionReason reason; /* for the next session */
     int64_t session_began;
     bool session_proved; /* a valid frame has come in it */
+    const char *foreign; /* make of board whose frames came instead, or NULL */
     Recovery recovery;
     Unlock unlock;
 

@@ -205,6 +205,8 @@ static void on_chunk(void *user, const uint8_t *data, size_t size)
     Poller *poller = user;
 
     leave_old_answers(poller);
+    if (!poller->foreign)
+        poller->foreign = jbd_foreign_make(data, size);
     if (poller->state == UNLOCKING)
         unlock_take(poller, data, size);
     else
@@ -230,6 +232,7 @@ static void on_up(void *user)
         return;
     poller->session_began = poller_now(poller);
     poller->session_proved = false;
+    poller->foreign = NULL;
     round_new_session(poller);
     unlock_new_session(poller);
     battery_count_session(poller->battery, poller->reason);

@@ -213,6 +213,19 @@ static void report_silence(Poller *poller, JbdError error)
     }
 }
 
+/* Nothing sound has come in this session, but what is known to be of other boards has. */
+static bool report_foreign(Poller *poller)
+{
+    char detail[96];
+
+    if (poller->session_proved || !poller->foreign)
+        return false;
+    (void)snprintf(detail, sizeof detail, "%s: that of %s", link_fault_text(LINK_FAULT_FOREIGN),
+                   poller->foreign);
+    poller_report_fault(poller, LINK_FAULT_FOREIGN, detail);
+    return true;
+}
+
 static void miss(Poller *poller)
 {
     if (++poller->optional[poller->asked].misses >= MAX_MISSES)
@@ -232,10 +245,12 @@ static void give_up(Poller *poller)
     }
 
     bool silent = error == JBD_OK || error == JBD_ERROR_ECHO;
+    bool foreign = report_foreign(poller);
 
-    if (silent && unlock_after_reads(poller, fault_of(error)))
+    if (!foreign && silent && unlock_after_reads(poller, fault_of(error)))
         return;
-    report_silence(poller, error);
+    if (!foreign)
+        report_silence(poller, error);
     if (error == JBD_ERROR_STATUS) {
         /* The link is sound; a new one would hear the same. */
         poller->slot_failure = POLL_FAILURE_STATUS;

@@ -47,9 +47,10 @@ static const uint32_t about_adapter =
     BIT(LINK_FAULT_LOST) | BIT(LINK_FAULT_SILENT) | BIT(LINK_FAULT_NOISE);
 
 /* The board says itself what is wrong, and will go on saying so. */
-static const uint32_t about_board =
-    BIT(LINK_FAULT_ECHO) | BIT(LINK_FAULT_SERVICE) | BIT(LINK_FAULT_PASSWORD_WANTED) |
-    BIT(LINK_FAULT_PASSWORD_WRONG) | BIT(LINK_FAULT_PAIRING_WANTED) | BIT(LINK_FAULT_PAIRING);
+static const uint32_t about_board = BIT(LINK_FAULT_ECHO) | BIT(LINK_FAULT_SERVICE) |
+                                    BIT(LINK_FAULT_FOREIGN) | BIT(LINK_FAULT_PASSWORD_WANTED) |
+                                    BIT(LINK_FAULT_PASSWORD_WRONG) |
+                                    BIT(LINK_FAULT_PAIRING_WANTED) | BIT(LINK_FAULT_PAIRING);
 
 enum { LADDER_HEIGHT = 8 };
 

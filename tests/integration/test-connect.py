@@ -215,7 +215,7 @@ def wrong_services(bench):
     """A device that is no JBD board is told of with the services it has."""
     exporter = true_board(bench)
     bench.sim('fault * wrong-services')
-    exporter.logged('warning: .* not a JBD board: services seen are .*ffe0')
+    exporter.logged('warning: .* not a JBD board: services seen are .*ffe0 \(as of JK')
     metrics = exporter.metrics()
     equal(metrics('bms_up'), 0, 'bms_up')
     equal(bench.sim.battery()['requests-total'], 0, 'requests')

@@ -198,6 +198,19 @@ def echoing_board_is_told(bench):
 
 
 @test
+def other_make(bench):
+    """A board of another make is told of as such, and not as silent."""
+    exporter = true_board(bench)
+    bench.sim('frame ' + ADDRESS + ' 03 d2037c10230000000000000000000000000000,00000000')
+    exporter.logged('warning: .* it speaks another protocol than JBD boards do: that of Daly')
+    metrics = exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 2, 'another try')
+    equal(metrics('bms_up'), 0, 'bms_up')
+    equal(exporter.count_log('silent'), 0, 'lines that it is silent')
+    bench.sim('frame ' + ADDRESS + ' 03 -')
+    TRUTH.check(exporter.fresh())
+
+
+@test
 def hostile_model(bench):
     """A model that is no text, but quotes, HTML and broken UTF-8, is served harmlessly."""
     exporter = true_board(bench, '--poll.interval=1')

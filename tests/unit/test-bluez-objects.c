@@ -199,6 +199,11 @@ static void test_errors(void)
         {"org.freedesktop.DBus.Error.UnknownObject", "x", BLUEZ_ERROR_UNKNOWN},
         {"org.freedesktop.DBus.Error.NoReply", "x", BLUEZ_ERROR_TIMEOUT},
         {"org.bluez.Error.NotPermitted", "Write not permitted", BLUEZ_ERROR_UNSUPPORTED},
+        {"org.bluez.Error.NotPermitted", "Not paired", BLUEZ_ERROR_NOT_PAIRED},
+        {"org.bluez.Error.NotAuthorized", "x", BLUEZ_ERROR_NOT_PAIRED},
+        {"org.bluez.Error.AlreadyExists", "Already Paired", BLUEZ_ERROR_EXISTS},
+        {"org.bluez.Error.AuthenticationFailed", "x", BLUEZ_ERROR_AUTHENTICATION},
+        {"org.bluez.Error.AuthenticationCanceled", "x", BLUEZ_ERROR_OTHER},
         {"com.example.Never.Seen", "", BLUEZ_ERROR_OTHER},
     };
 
@@ -214,6 +219,14 @@ static void test_errors(void)
 
     g_assert_cmpint(bluez_error_class(cancelled), ==, BLUEZ_ERROR_CANCELLED);
     g_assert_cmpint(bluez_error_class(late), ==, BLUEZ_ERROR_TIMEOUT);
+}
+
+static void test_guessed_makes(void)
+{
+    g_assert_cmpstr(objects_guess_make("1800 1801 ffe0"), ==, "JK, ANT and LiTime boards");
+    g_assert_null(objects_guess_make("1800 1801"));
+    g_assert_null(objects_guess_make("ffe01234"));
+    g_assert_null(objects_guess_make(""));
 }
 
 static void test_addresses(void)
@@ -246,6 +259,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bluez/not-a-board", test_not_a_board);
     g_test_add_func("/bluez/wrong-types", test_wrong_types);
     g_test_add_func("/bluez/listed-services", test_listed_services);
+    g_test_add_func("/bluez/guessed-makes", test_guessed_makes);
     g_test_add_func("/bluez/errors", test_errors);
     g_test_add_func("/bluez/addresses", test_addresses);
     return g_test_run();

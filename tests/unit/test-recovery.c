@@ -92,7 +92,7 @@ static void test_tell(void)
         if (fault == LINK_FAULT_REFUSES)
             g_assert_cmpuint(at, ==, 1);
         else if (fault == LINK_FAULT_ECHO || fault == LINK_FAULT_SERVICE ||
-                 fault >= LINK_FAULT_PASSWORD_WANTED)
+                 fault >= LINK_FAULT_FOREIGN)
             g_assert_cmpuint(at, ==, 4);
         else
             g_assert_cmpuint(at, ==, 8);

@@ -32,6 +32,7 @@ typedef struct {
     gint64 latency;
     gint64 read_latency;
     gboolean can_pair;
+    const char *says;  /* whatever it is sent, in 4 bytes; NULL for nothing */
     gint64 drop_after; /* of a link on which it was not unlocked; 0 for never */
 } Module;
 
@@ -167,6 +168,8 @@ static void link_write(void *user, const uint8_t *data, size_t size)
         g_assert_cmpuint(size, ==, 7);
         g_assert_true(data[0] == 0xDD && data[1] == 0xA5);
     }
+    if (world->module.says)
+        say(world, world->module.latency, (const guint8 *)world->module.says, 4);
     if (lost || world->module.silent)
         return;
     if (world->module.knows == SENDS_BACK) {
@@ -574,6 +577,29 @@ static void test_silent(void)
     world_free(world);
 }
 
+/* A board of another make is known by what it says, and not asked for a password. */
+static void test_foreign(void)
+{
+    World *world = world_new(KNOWS_ALL, NULL, NULL);
+
+    world->module.silent = TRUE;
+    world->module.says = "\xD2\x03\x7C\x10";
+    run(world, 100 * S);
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_FOREIGN);
+    g_assert_nonnull(strstr(world->battery.detail, "Daly"));
+    g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
+    g_assert_cmpuint(world->keys, ==, 0);
+    /* Once it has spoken as a JBD board does, what else it says is noise. */
+    world->module.silent = FALSE;
+    run(world, 70 * S);
+    g_assert_true(is_read(world));
+    world->module.silent = TRUE;
+    run(world, 8 * S);
+    world->module.silent = FALSE;
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
+    world_free(world);
+}
+
 /* A link that stalls is no locked board: it is closed at once, not asked for a password. */
 static void test_stall(void)
 {
@@ -669,6 +695,7 @@ int main(int argc, char **argv)
         {"/unlock/not-needed", test_not_needed},
         {"/unlock/old-module", test_old_module},
         {"/unlock/silent", test_silent},
+        {"/unlock/foreign", test_foreign},
         {"/unlock/stall", test_stall},
         {"/unlock/late-reads", test_late_reads},
         {"/unlock/pairing-wanted", test_pairing_wanted},
