@@ -51,6 +51,7 @@ static void flip_write_type(BluezLink *link)
         return;
     link->flipped = TRUE;
     link->use_request = !link->use_request;
+    link->prefer_request = link->use_request; /* what the next session begins with */
     log_debug("%s: now writing with%s response", link->address, link->use_request ? "" : "out");
 }
 
@@ -169,7 +170,7 @@ static void subscribe(BluezLink *link)
     link_set_stage(link, LINK_SUBSCRIBING);
     link_clear_timer(link); /* the calls are bounded themselves */
     link->flipped = FALSE;
-    link->use_request = !link->gatt.can_command;
+    link->use_request = !link->gatt.can_command || (link->gatt.can_request && link->prefer_request);
     /* First the signal, then what makes it come: the other way round the first bytes get lost. */
     link->value_subscription =
         bluez_watch_properties(link->bluez, link->gatt.notify_path, CHAR_IFACE, on_value, link);

@@ -38,7 +38,8 @@ struct BluezLink {
 
     GattInfo gatt;
     guint value_subscription;
-    gboolean use_request; /* write with response */
+    gboolean use_request;    /* write with response */
+    gboolean prefer_request; /* where both are possible, as an earlier session has found out */
     gboolean flipped;
     gboolean heard;   /* a notification has come in this session */
     guint unanswered; /* writes since the last notification */

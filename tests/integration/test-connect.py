@@ -317,6 +317,35 @@ def commands_preferred(bench):
 
 
 @test
+def deaf_to_commands(bench):
+    """A board that does not listen to the commands it takes is read by requests, and stays so."""
+    exporter = true_board(bench, '--poll.interval=1', '--session.renew=1', more=',deaf=command')
+    TRUTH.check(exporter.until(lambda m: m('bms_up') == 1 and
+                               m('bms_link_sessions_total', reason='renewal') >= 2, 'renewals'))
+    commands = bench.sim.battery()['writes-command']
+    at = bench.sim.mark()
+    for _ in range(2):
+        at = bench.sim.until('disconnected .* local', at)
+    exporter.fresh()
+    equal(bench.sim.battery()['writes-command'], commands, 'commands')
+
+
+@test
+def deaf_to_requests(bench):
+    """A board that does not listen to the requests it takes is read by commands."""
+    exporter = true_board(bench, more=',deaf=request')
+    TRUTH.check(exporter.fresh())
+    equal(bench.sim.battery()['writes-request'], 0, 'requests')
+
+
+@test
+def found_by_its_flags(bench):
+    """A module FFF0 that takes requests only is read."""
+    exporter = true_board(bench, more=',module=fff0,write=request')
+    TRUTH.check(exporter.fresh())
+
+
+@test
 def other_module(bench):
     """A module with service FFF0 is read like one with FF00."""
     exporter = true_board(bench, more=',module=fff0')

@@ -175,6 +175,10 @@ static gboolean parse_key(struct battery *battery, const char *key, const char *
                 strcmp(value, "request") == 0)) {
         battery->write_command = value[0] != 'r';
         battery->write_request = value[0] != 'c';
+    } else if (strcmp(key, "deaf") == 0 &&
+               (strcmp(value, "command") == 0 || strcmp(value, "request") == 0)) {
+        battery->deaf_command = value[0] == 'c';
+        battery->deaf_request = value[0] == 'r';
     } else if (strcmp(key, "passkey") == 0 && strlen(value) == 6 && whole(value, 10, 999999, &n)) {
         battery->wants_pairing = TRUE;
         battery->passkey = (guint32)n;

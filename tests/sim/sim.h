@@ -93,8 +93,9 @@ struct battery {
     struct faults faults;
     guint uuid_base; /* 0xff00 or 0xfff0 */
     gboolean write_command, write_request;
-    gboolean known;        /* BlueZ has it stored at the start */
-    gboolean present;      /* switched on and in range */
+    gboolean deaf_command, deaf_request; /* takes what its flags say, and does not listen */
+    gboolean known;                      /* BlueZ has it stored at the start */
+    gboolean present;                    /* switched on and in range */
     struct device *linked; /* a board takes one central at a time, and then does not advertise */
     guint generation;      /* of its own services' handles */
     guint drop_after;

@@ -130,7 +130,9 @@ static void write_request(struct device *device, gboolean permitted, const uint8
         return;
     }
     device->write_timer = sim_after(time, on_written, device);
-    feed_board(device, bytes, size);
+    if (!device->battery->deaf_request) {
+        feed_board(device, bytes, size);
+    }
 }
 
 static void write_value(struct device *device, guint row, GDBusMessage *call)
@@ -196,7 +198,7 @@ static void write_value(struct device *device, guint row, GDBusMessage *call)
     device->battery->writes_command++;
     bus_reply(sim, call, NULL);
     /* A board drops a command on a characteristic that does not take one, and says nothing. */
-    if (own && device->battery->write_command && !device->stale) {
+    if (own && device->battery->write_command && !device->battery->deaf_command && !device->stale) {
         feed_board(device, bytes, size);
     }
 }
