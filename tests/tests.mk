@@ -62,6 +62,7 @@ FUZZ_BLUEZ_WRAPPED := \
 INTEGRATION_TESTS := \
     test-adapters \
     test-bluetoothd \
+    test-boards \
     test-connect \
     test-damage \
     test-http \
