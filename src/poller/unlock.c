@@ -9,7 +9,8 @@
  *   - before the first read, where there is a password to give, unless reads were last answered
  *     without it;
  *   - once in a session in which reads go unanswered, whether there is a password or not: then the
- *     answer at least tells a person what is in the way.
+ *     answer at least tells a person what is in the way. A board that was read without one is asked
+ *     when several sessions have failed.
  *
  *     KEY ──▶ RANDOM ──▶ PASSWORD ──▶ reads
  *      │ not needed, or not answered ──▶ reads
@@ -25,6 +26,7 @@
 enum {
     MAX_KEY_TRIES = 3,
     MAX_KEY_TRIES_AFTER_READS = 2, /* the first command of the session was something else */
+    FAILURES_BEFORE_DOUBT = 3,     /* that no password is needed */
     MAX_LOST_PASSWORDS = 3,        /* in a row, without an answer: as good as refused */
 };
 
@@ -189,6 +191,9 @@ bool unlock_after_reads(Poller *poller, LinkFault otherwise)
 {
     /* A session in which the board has spoken was not locked; its silence has another cause. */
     if (poller->session_proved || poller->unlock.tried)
+        return false;
+    /* One that was read without a password has hardly got one since. */
+    if (poller->unlock.unneeded && poller->recovery.failures < FAILURES_BEFORE_DOUBT)
         return false;
     poller->unlock.unneeded = false;
     poller->unlock.otherwise = otherwise;

@@ -12,7 +12,7 @@
  *   - each open() of a link is answered by one up() or down(), each up() by one down(), and
  *     nothing comes from inside an operation;
  *   - nothing is asked of bluetoothd but what is listed here, and nothing is written to a board but
- *     the four requests;
+ *     the four requests and the first step of the password handshake;
  *   - one Connect is under way at most, and no scan then;
  *   - readings are published only if the frames that say so have come since they were asked for,
  *     and are fresh only for as long as they should be;
@@ -58,6 +58,19 @@ static const uint8_t requests[][7] = {
     {0xDD, 0xA5, 0x05, 0x00, 0xFF, 0xFB, 0x77},
     {0xDD, 0xA5, 0xAA, 0x00, 0xFF, 0x56, 0x77},
 };
+
+/* No password is known here, so of the handshake only its first step is ever sent. */
+static const uint8_t step_key[] = {0xFF, 0xAA, 0x15, 0x06, 0x30, 0x30,
+                                   0x30, 0x30, 0x30, 0x30, 0x3B};
+
+static bool is_allowed(const uint8_t *data, size_t size)
+{
+    bool allowed = size == sizeof step_key && memcmp(data, step_key, size) == 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(requests); i++)
+        allowed = allowed || (size == sizeof requests[i] && memcmp(data, requests[i], size) == 0);
+    return allowed;
+}
 
 /* ---- a battery, its poller and its link, with somebody in between who watches --------------- */
 
@@ -176,7 +189,7 @@ static void link_op_write(void *user, const uint8_t *data, size_t size)
 {
     Unit *unit = user;
 
-    CHECK(unit->state == UP && size == sizeof requests[0]);
+    CHECK(unit->state == UP && is_allowed(data, size));
     unit->asked_at[data[2]] = unit->n_heard;
     unit->in_operation = true;
     bluez_link_ops.write(unit->link, data, size);
@@ -354,15 +367,12 @@ static void check_written(const FakeCall *call)
     g_autoptr(GVariant) options = NULL;
     const char *type = NULL;
     gsize size;
-    bool allowed = false;
 
     CHECK(g_variant_is_of_type(call->parameters, G_VARIANT_TYPE("(aya{sv})")));
     g_variant_get(call->parameters, "(@ay@a{sv})", &value, &options);
     const guint8 *data = g_variant_get_fixed_array(value, &size, 1);
 
-    for (gsize i = 0; i < G_N_ELEMENTS(requests); i++)
-        allowed = allowed || (size == sizeof requests[i] && memcmp(data, requests[i], size) == 0);
-    CHECK(allowed);
+    CHECK(is_allowed(data, size));
     CHECK(g_variant_lookup(options, "type", "&s", &type));
     CHECK(strcmp(type, "command") == 0 || strcmp(type, "request") == 0);
 }
