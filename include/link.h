@@ -28,6 +28,8 @@ typedef enum {
     LINK_FAULT_NONE,        /**< closed because link->close() was called */
     LINK_FAULT_BUS,         /**< no D-Bus system bus */
     LINK_FAULT_BLUEZ,       /**< nobody owns org.bluez: bluetoothd is not running, or has gone */
+    LINK_FAULT_HUNG,        /**< bluetoothd does not answer */
+    LINK_FAULT_DENIED,      /**< the bus does not let us talk to bluetoothd */
     LINK_FAULT_ADAPTER,     /**< no such adapter */
     LINK_FAULT_ADAPTER_OFF, /**< the adapter is not powered */
     LINK_FAULT_NOT_FOUND,   /**< not seen in a discovery */
@@ -62,6 +64,9 @@ const char *link_fault_text(LinkFault fault);
 /** What a person can do about it, a command where there is one; NULL where nothing is known to
  * help. */
 const char *link_fault_remedy(LinkFault fault);
+
+/** Whether it stands in the way of every link: the bus, bluetoothd or the adapter. */
+bool link_fault_is_general(LinkFault fault);
 
 /** Short name for a stage ("connecting"). */
 const char *link_stage_name(LinkStage stage);

@@ -26,8 +26,10 @@ static LinkFault find_fault(const Bluez *bluez)
 {
     if (!bluez->bus)
         return LINK_FAULT_BUS;
-    if (!bluez->owner || !bluez->objects_known)
+    if (!bluez->owner)
         return LINK_FAULT_BLUEZ;
+    if (!bluez->objects_known)
+        return bluez->complaint != LINK_FAULT_NONE ? bluez->complaint : LINK_FAULT_BLUEZ;
     if (!bluez->adapter)
         return LINK_FAULT_ADAPTER;
     return bluez->powered ? LINK_FAULT_NONE : LINK_FAULT_ADAPTER_OFF;
@@ -62,8 +64,10 @@ static void settle(Bluez *bluez)
 
 const char *bluez_fault_detail(const Bluez *bluez)
 {
+    if (bluez->fault == bluez->complaint)
+        return bluez->complaint_text;
     if (bluez->fault == LINK_FAULT_BLUEZ && bluez->owner)
-        return bluez->complaint ? bluez->complaint : "bluetoothd has not answered yet";
+        return "bluetoothd has not answered yet";
     if (bluez->fault == LINK_FAULT_ADAPTER_OFF && bluez->cycled)
         return "the adapter is being switched off and on";
     return NULL;
@@ -126,6 +130,12 @@ static void on_adapter_changed(GDBusConnection *bus, const char *sender, const c
     }
 }
 
+static void drop_complaint(Bluez *bluez)
+{
+    bluez->complaint = LINK_FAULT_NONE;
+    g_clear_pointer(&bluez->complaint_text, g_free);
+}
+
 static void drop_adapter(Bluez *bluez)
 {
     g_clear_pointer(&bluez->adapter, g_free);
@@ -163,18 +173,15 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     bluez = user;
     if (!objects) {
         /* It hangs, or does not like us: ask again for as long as it owns the name. */
-        g_free(bluez->complaint);
-        bluez->complaint = bluez_error_class(error) == BLUEZ_ERROR_TIMEOUT
-                               ? g_strdup("bluetoothd does not answer")
-                               : g_strdup_printf("bluetoothd does not let itself be asked: %s",
-                                                 bluez_error_text(error));
+        g_free(bluez->complaint_text);
+        bluez->complaint = bluez_error_fault(error, &bluez->complaint_text);
         if (!bluez->reread)
             bluez->reread = g_timeout_add_seconds(REREAD_SECONDS, on_reread, bluez);
         settle(bluez);
         return;
     }
     bluez->objects_known = TRUE;
-    g_clear_pointer(&bluez->complaint, g_free);
+    drop_complaint(bluez);
     if (bluez->adapter && bluez->powered)
         log_debug("adapter %s is on meanwhile", bluez->adapter); /* links live on it */
     else if (objects_find_adapter(objects, bluez->wanted_adapter, &path, &powered))
@@ -239,7 +246,7 @@ static void drop_owner(Bluez *bluez)
         g_cancellable_cancel(bluez->owner_cancellable);
     g_clear_object(&bluez->owner_cancellable);
     g_clear_handle_id(&bluez->reread, g_source_remove);
-    g_clear_pointer(&bluez->complaint, g_free);
+    drop_complaint(bluez);
     bluez_unwatch(bluez, &bluez->added_subscription);
     bluez_unwatch(bluez, &bluez->removed_subscription);
     bluez_unwatch(bluez, &bluez->adapter_subscription);

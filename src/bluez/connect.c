@@ -85,6 +85,7 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_EXISTS:
     case BLUEZ_ERROR_NOT_PAIRED:
     case BLUEZ_ERROR_AUTHENTICATION:
+    case BLUEZ_ERROR_DENIED:
     case BLUEZ_ERROR_OTHER:
         break;
     }
@@ -224,11 +225,12 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     BluezLink *link = user;
 
     if (!objects) {
-        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
-            link_finish(link, LINK_FAULT_BLUEZ,
-                        bluez_error_class(error) == BLUEZ_ERROR_TIMEOUT
-                            ? "bluetoothd does not answer"
-                            : bluez_error_text(error));
+        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED) {
+            g_autofree char *detail = NULL;
+            LinkFault fault = bluez_error_fault(error, &detail);
+
+            link_finish(link, fault, detail);
+        }
         return;
     }
     gboolean afresh = link->afresh;

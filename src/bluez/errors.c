@@ -36,6 +36,7 @@ static const struct {
     {"org.bluez.Error.AuthenticationRejected", NULL, BLUEZ_ERROR_AUTHENTICATION},
     {"org.bluez.Error.AuthenticationTimeout", NULL, BLUEZ_ERROR_AUTHENTICATION},
     {"org.bluez.Error.InvalidArguments", NULL, BLUEZ_ERROR_UNSUPPORTED},
+    {"org.freedesktop.DBus.Error.AccessDenied", NULL, BLUEZ_ERROR_DENIED},
     {"org.freedesktop.DBus.Error.NoReply", NULL, BLUEZ_ERROR_TIMEOUT},
     {"org.freedesktop.DBus.Error.Timeout", NULL, BLUEZ_ERROR_TIMEOUT},
 };
@@ -60,4 +61,17 @@ const char *bluez_error_text(GError *error)
 {
     g_dbus_error_strip_remote_error(error);
     return error->message;
+}
+
+LinkFault bluez_error_fault(GError *error, char **detail)
+{
+    BluezError class = bluez_error_class(error);
+
+    *detail = NULL;
+    if (class == BLUEZ_ERROR_DENIED)
+        return LINK_FAULT_DENIED;
+    if (class != BLUEZ_ERROR_TIMEOUT)
+        *detail =
+            g_strdup_printf("bluetoothd does not let itself be asked: %s", bluez_error_text(error));
+    return LINK_FAULT_HUNG;
 }

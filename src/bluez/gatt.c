@@ -99,6 +99,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_LIMIT:
     case BLUEZ_ERROR_EXISTS:
     case BLUEZ_ERROR_AUTHENTICATION:
+    case BLUEZ_ERROR_DENIED:
     case BLUEZ_ERROR_OTHER:
         break;
     }

@@ -75,7 +75,8 @@ struct Bluez {
     guint removed_subscription;
     gboolean objects_known; /* the object tree has been read since the owner appeared */
     guint reread;           /* GLib source that asks for the object tree again */
-    char *complaint;        /* why it could not be read so far, or NULL */
+    LinkFault complaint;    /* why it could not be read so far, or NONE */
+    char *complaint_text;   /* the same in words, or NULL for link_fault_text() */
 
     char *adapter; /* object path, NULL while there is none */
     gboolean powered;
@@ -194,6 +195,7 @@ typedef enum {
     BLUEZ_ERROR_EXISTS,         /* it is there already */
     BLUEZ_ERROR_NOT_PAIRED,     /* the device wants to be paired first */
     BLUEZ_ERROR_AUTHENTICATION, /* pairing has failed */
+    BLUEZ_ERROR_DENIED,         /* the bus does not pass it on */
     BLUEZ_ERROR_OTHER,
 } BluezError;
 
@@ -201,6 +203,12 @@ BluezError bluez_error_class(const GError *error);
 
 /** The error in words, without GDBus' prefix; valid while @a error is. */
 const char *bluez_error_text(GError *error);
+
+/**
+ * What it tells of bluetoothd that it could not be asked for its objects.
+ * @param detail in words, to be freed, or NULL for link_fault_text()
+ */
+LinkFault bluez_error_fault(GError *error, char **detail);
 
 /* ---- link.c, connect.c: called by bus.c and radio.c
  * --------------------------------------------------- */

@@ -21,6 +21,10 @@ static const struct {
     [LINK_FAULT_NONE] = {"none", "", NULL},
     [LINK_FAULT_BUS] = {"bus", "no D-Bus system bus", "sudo systemctl start dbus"},
     [LINK_FAULT_BLUEZ] = {"bluez", "bluetoothd is not running", "sudo systemctl start bluetooth"},
+    [LINK_FAULT_HUNG] = {"hung", "bluetoothd does not answer", "sudo systemctl restart bluetooth"},
+    [LINK_FAULT_DENIED] = {"denied", "the D-Bus policy forbids talking to bluetoothd",
+                           "see /etc/dbus-1/system.d/bluetooth.conf; Debian's lets every user: "
+                           "sudo apt-get install --reinstall bluez"},
     [LINK_FAULT_ADAPTER] = {"adapter", "no such Bluetooth adapter",
                             "see \"bluetoothctl list\"; plug the adapter in"},
     [LINK_FAULT_ADAPTER_OFF] = {"adapter_off", "the Bluetooth adapter is off or blocked",
@@ -94,4 +98,9 @@ const char *link_fault_text(LinkFault fault)
 const char *link_fault_remedy(LinkFault fault)
 {
     return faults[fault].remedy;
+}
+
+bool link_fault_is_general(LinkFault fault)
+{
+    return fault >= LINK_FAULT_BUS && fault <= LINK_FAULT_ADAPTER_OFF;
 }

@@ -273,8 +273,7 @@ static gboolean on_release(gpointer user)
 /* What no waiting will mend while somebody waits at the prompt. */
 static gboolean is_hopeless(LinkFault fault)
 {
-    return fault == LINK_FAULT_BUS || fault == LINK_FAULT_BLUEZ || fault == LINK_FAULT_ADAPTER ||
-           fault == LINK_FAULT_ADAPTER_OFF || fault == LINK_FAULT_SERVICE ||
+    return link_fault_is_general(fault) || fault == LINK_FAULT_SERVICE ||
            fault == LINK_FAULT_FOREIGN || fault == LINK_FAULT_PASSWORD_WANTED ||
            fault == LINK_FAULT_PASSWORD_WRONG || fault == LINK_FAULT_PAIRING_WANTED ||
            fault == LINK_FAULT_PAIRING;

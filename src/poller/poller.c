@@ -246,6 +246,8 @@ static SessionReason reason_of(LinkFault fault)
     switch (fault) {
     case LINK_FAULT_BUS:
     case LINK_FAULT_BLUEZ:
+    case LINK_FAULT_HUNG:
+    case LINK_FAULT_DENIED:
         return SESSION_BLUEZ;
     case LINK_FAULT_ADAPTER:
     case LINK_FAULT_ADAPTER_OFF:

@@ -31,6 +31,7 @@ const char *recovery_action_name(RecoveryAction action)
 
 /* It stands in the way of all batteries alike; nothing about this one's device or link helps. */
 static const uint32_t environment = BIT(LINK_FAULT_BUS) | BIT(LINK_FAULT_BLUEZ) |
+                                    BIT(LINK_FAULT_HUNG) | BIT(LINK_FAULT_DENIED) |
                                     BIT(LINK_FAULT_ADAPTER) | BIT(LINK_FAULT_ADAPTER_OFF);
 
 /* What BlueZ remembers of the device may be what is wrong: its services, its address' type, a

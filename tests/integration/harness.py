@@ -67,6 +67,7 @@ BUS_CONFIG = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Config
     <allow own="*"/>
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
+    %s
   </policy>
 </busconfig>
 '''
@@ -169,11 +170,13 @@ class Process:
 
 
 class Bus(Process):
-    def __init__(self, bench):
+    """A bus of its own; rules are added to a policy that allows everything."""
+
+    def __init__(self, bench, rules=''):
         path = bench.directory + '/bus'
         config = bench.directory + '/bus.conf'
         with open(config, 'w') as file:
-            file.write(BUS_CONFIG % path)
+            file.write(BUS_CONFIG % (path, rules))
         super().__init__(bench.pulse, 'dbus-daemon',
                          ['dbus-daemon', '--nofork', '--config-file=' + config,
                           '--print-address=1'], bench.environment())
@@ -468,8 +471,8 @@ class Bench:
         env.update(more or {})
         return env
 
-    def start_bus(self):
-        self.bus = self._keep(Bus(self))
+    def start_bus(self, rules=''):
+        self.bus = self._keep(Bus(self, rules))
 
     def start_sim(self, *batteries, faithful=False, arguments=()):
         """Batteries as for --battery; the sim's own default without."""

@@ -91,6 +91,23 @@ def no_bluetoothd(bench):
 
 
 @test
+def denied(bench):
+    """A bus that forbids talking to bluetoothd: exit status 1 and the reason."""
+    bench.start_bus('<deny send_destination="org.bluez"/>')
+    bench.start_sim(ADDRESS)
+    check_failure(once(bench), 'the D-Bus policy forbids talking to bluetoothd')
+
+
+@test
+def hanging(bench):
+    """A bluetoothd that hangs: exit status 1 and the reason."""
+    sim(bench)
+    bench.sim('bluez hang')
+    check_failure(once(bench), 'bluetoothd does not answer')
+    bench.sim('bluez resume')
+
+
+@test
 def no_adapter(bench):
     """No adapter: exit status 1 and the reason."""
     sim(bench)

@@ -127,6 +127,7 @@ static void test_names(void)
     for (int i = 0; i < LINK_N_FAULTS; i++) {
         g_assert_nonnull(link_fault_name((LinkFault)i));
         g_assert_nonnull(link_fault_text((LinkFault)i));
+        g_assert_true(!link_fault_remedy((LinkFault)i) || *link_fault_remedy((LinkFault)i));
     }
 }
 
