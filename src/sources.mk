@@ -47,6 +47,9 @@ LIB_SOURCES := \
     src/system/command.c \
     src/system/log.c \
     src/system/notify.c \
+    src/terminal/output.c \
+    src/terminal/screen.c \
+    src/terminal/text.c \
     src/web/address.c \
     src/web/answer.c \
     src/web/connections.c \

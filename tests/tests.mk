@@ -22,6 +22,7 @@ UNIT_TESTS := \
     test-recovery \
     test-system \
     test-unlock \
+    test-terminal \
     test-web \
     test-web-address \
     test-web-clients

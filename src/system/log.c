@@ -12,6 +12,8 @@
  */
 #include "log.h"
 
+#include "terminal.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -50,22 +52,6 @@ gboolean log_level_parse(const char *name, LogLevel *level)
     return FALSE;
 }
 
-/** Whether a character moves the cursor, hides or turns round what is beside it, or is none. */
-static gboolean is_harmful(gunichar character)
-{
-    switch (g_unichar_type(character)) {
-    case G_UNICODE_CONTROL:
-    case G_UNICODE_FORMAT:
-    case G_UNICODE_LINE_SEPARATOR:
-    case G_UNICODE_PARAGRAPH_SEPARATOR:
-    case G_UNICODE_SURROGATE:
-    case G_UNICODE_UNASSIGNED:
-        return TRUE;
-    default:
-        return FALSE;
-    }
-}
-
 /** Copies @a text with what is not to be shown as \xHH. @return what was written to @a out */
 static size_t make_visible(const char *text, char *out, size_t size)
 {
@@ -76,7 +62,7 @@ static size_t make_visible(const char *text, char *out, size_t size)
         gunichar character = g_utf8_get_char_validated(text, -1);
         gboolean valid = character < (gunichar)-2;
         guint bytes = valid ? (guint)g_utf8_skip[(guchar)*text] : 1;
-        gboolean escape = !valid || is_harmful(character);
+        gboolean escape = !valid || terminal_is_harmful(character);
 
         if (used + (escape ? 4 * bytes : bytes) + room_to_end > size) {
             memcpy(out + used, ELLIPSIS, room_to_end);
