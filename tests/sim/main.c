@@ -7,6 +7,7 @@
 #include "sim.h"
 
 #include <glib-unix.h>
+#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,6 +68,7 @@ static void battery_free(gpointer data)
     struct battery *battery = data;
 
     g_free(battery->name);
+    g_free(battery->advertises);
     g_free(battery);
 }
 
@@ -170,6 +172,14 @@ static gboolean parse_key(struct battery *battery, const char *key, const char *
         battery->uuid_base = 0xfff0;
     } else if (strcmp(key, "module") == 0 && g_ascii_strcasecmp(value, "ff00") == 0) {
         battery->uuid_base = 0xff00;
+    } else if (strcmp(key, "advertises") == 0) {
+        g_free(battery->advertises);
+        battery->advertises = g_strdup(strcmp(value, "none") == 0 ? "" : value);
+    } else if (strcmp(key, "random") == 0) {
+        battery->random_address = TRUE;
+    } else if (strcmp(key, "paired") == 0) {
+        battery->paired = TRUE;
+        battery->known = TRUE;
     } else if (strcmp(key, "write") == 0 &&
                (strcmp(value, "both") == 0 || strcmp(value, "command") == 0 ||
                 strcmp(value, "request") == 0)) {
@@ -363,6 +373,7 @@ int main(int argc, char **argv)
     struct sim sim;
     int status = 0;
 
+    setlocale(LC_CTYPE, ""); /* names of batteries may be UTF-8 */
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
         fprintf(stderr, "bms-sim: %s\n", error != NULL ? error->message : "unexpected argument");

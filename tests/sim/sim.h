@@ -91,7 +91,9 @@ struct battery {
     char *name;
     struct board board;
     struct faults faults;
-    guint uuid_base; /* 0xff00 or 0xfff0 */
+    guint uuid_base;  /* 0xff00 or 0xfff0 */
+    char *advertises; /* UUIDs of 16 bits, separated by +; NULL for its own service */
+    gboolean random_address, paired;
     gboolean write_command, write_request;
     gboolean deaf_command, deaf_request; /* takes what its flags say, and does not listen */
     gboolean known;                      /* BlueZ has it stored at the start */

@@ -221,16 +221,36 @@ static guint module_base(const struct device *device)
     return device->wrong_services ? 0xffe0U : device->battery->uuid_base;
 }
 
+/* Before its services were read a device has only what it advertises. */
+static void put_module(GVariantBuilder *uuids, const struct device *device)
+{
+    g_auto(GStrv) advertised = NULL;
+
+    if (device->battery->advertises == NULL || device->cached) {
+        g_variant_builder_add_value(uuids, g_variant_new_printf(SIG, module_base(device)));
+        return;
+    }
+    advertised = g_strsplit(device->battery->advertises, "+", -1);
+    for (char **uuid = advertised; *uuid != NULL; uuid++) {
+        g_variant_builder_add_value(
+            uuids, g_variant_new_printf(SIG, (guint)g_ascii_strtoull(*uuid, NULL, 16)));
+    }
+}
+
 static void put_device(GVariantBuilder *b, struct device *device)
 {
+    const struct battery *battery = device->battery;
+    const char *name = *battery->name != '\0' ? battery->name : NULL;
     GVariantBuilder uuids;
 
-    put(b, "Address", g_variant_new_string(device->battery->address));
-    put(b, "AddressType", g_variant_new_string("public"));
-    put(b, "Name", g_variant_new_string(device->battery->name));
-    put(b, "Alias", g_variant_new_string(device->battery->name));
-    put(b, "Paired", g_variant_new_boolean(device->paired));
-    put(b, "Bonded", g_variant_new_boolean(device->paired));
+    put(b, "Address", g_variant_new_string(battery->address));
+    put(b, "AddressType", g_variant_new_string(battery->random_address ? "random" : "public"));
+    if (name != NULL) {
+        put(b, "Name", g_variant_new_string(name));
+    }
+    put(b, "Alias", g_variant_new_string(name != NULL ? name : battery->address));
+    put(b, "Paired", g_variant_new_boolean(device->paired || battery->paired));
+    put(b, "Bonded", g_variant_new_boolean(device->paired || battery->paired));
     put(b, "Trusted", g_variant_new_boolean(device->trusted));
     put(b, "Blocked", g_variant_new_boolean(device->blocked));
     put(b, "LegacyPairing", g_variant_new_boolean(FALSE));
@@ -245,7 +265,7 @@ static void put_device(GVariantBuilder *b, struct device *device)
             g_variant_builder_add(&uuids, "s", gatt_table[i].uuid);
         }
     }
-    g_variant_builder_add_value(&uuids, g_variant_new_printf(SIG, module_base(device)));
+    put_module(&uuids, device);
     put(b, "UUIDs", g_variant_builder_end(&uuids));
     put(b, "Adapter", g_variant_new_object_path(device->adapter->path));
     put(b, "ServicesResolved", g_variant_new_boolean(device->resolved));
