@@ -27,7 +27,10 @@ void bluez_start(Bluez *bluez);
 /** All links must be freed before. */
 void bluez_free(Bluez *bluez);
 
-/** Called whenever bluez_on_bus() or bluez_is_cycling() changes. */
+/**
+ * Called whenever bluez_on_bus(), bluez_is_cycling() or bluez_fault() changes, and once when
+ * bluez_is_settled() becomes true.
+ */
 void bluez_set_callback(Bluez *bluez, void (*changed)(void *user), void *user);
 
 /** Whether the system bus is connected (bluetoothd may still be missing). */
@@ -44,6 +47,18 @@ gboolean bluez_is_cycling(const Bluez *bluez);
 
 /** The program ends: an adapter that was switched off is switched on without waiting any longer. */
 void bluez_finish_cycle(Bluez *bluez);
+
+/** Whether it is known what is there and what is not. Once it is, it stays so. */
+gboolean bluez_is_settled(const Bluez *bluez);
+
+/**
+ * What stands in the way of every link, or LINK_FAULT_NONE. Means nothing before it is settled.
+ * @param detail NULL, or set to what there is to say beyond link_fault_text(), or to NULL
+ */
+LinkFault bluez_fault(const Bluez *bluez, const char **detail);
+
+/** Name of the adapter that is used ("hci0"), or NULL while there is none. */
+const char *bluez_adapter_name(const Bluez *bluez);
 
 /** A link to the device at @a address. It calls @a events with @a user. */
 BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *events, void *user);

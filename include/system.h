@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The service manager's side: sd_notify's protocol, the watchdog, socket activation. Each does
- * nothing where systemd did not start the process.
+ * nothing where systemd did not start the process. And the kernel's: switches for radios.
  */
 #ifndef BMS_SYSTEM_H
 #define BMS_SYSTEM_H
@@ -49,5 +49,18 @@ gboolean system_command_run(SystemCommand *command, const char *const *variables
 
 /** Whether stderr goes to the journal, which wants "<N>" priority prefixes (JOURNAL_STREAM). */
 gboolean system_stderr_is_journal(void);
+
+/** The state of the kernel's switches for Bluetooth, the worse, the larger. */
+typedef enum {
+    SYSTEM_RFKILL_UNKNOWN, /**< there is none */
+    SYSTEM_RFKILL_FREE,
+    SYSTEM_RFKILL_SOFT, /**< a program has blocked it: "rfkill unblock" helps */
+    SYSTEM_RFKILL_HARD, /**< a switch of the machine */
+} SystemRfkill;
+
+#define SYSTEM_RFKILL_DIRECTORY "/sys/class/rfkill"
+
+/** @param adapter "hciN", or NULL for all of them */
+SystemRfkill system_rfkill(const char *directory, const char *adapter);
 
 #endif

@@ -11,10 +11,12 @@ LIB_SOURCES := \
     src/bluez/errors.c \
     src/bluez/gatt.c \
     src/bluez/link.c \
+    src/bluez/neighbours.c \
     src/bluez/objects.c \
     src/bluez/pair.c \
     src/bluez/power.c \
     src/bluez/radio.c \
+    src/bluez/scan.c \
     src/export/escape.c \
     src/export/legacy.c \
     src/export/negotiate.c \
@@ -47,6 +49,7 @@ LIB_SOURCES := \
     src/system/command.c \
     src/system/log.c \
     src/system/notify.c \
+    src/system/rfkill.c \
     src/terminal/output.c \
     src/terminal/screen.c \
     src/terminal/text.c \

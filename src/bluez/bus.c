@@ -40,6 +40,7 @@ static void tell_fault(Bluez *bluez, LinkFault fault)
     bluez->fault = fault;
     for (guint i = 0; i < bluez->links->len; i++)
         link_environment_changed(bluez->links->pdata[i], fault);
+    bluez_tell_changed(bluez);
 }
 
 static void update_fault(Bluez *bluez)
@@ -470,6 +471,23 @@ void bluez_set_callback(Bluez *bluez, void (*changed)(void *user), void *user)
 {
     bluez->changed = changed;
     bluez->changed_user = user;
+}
+
+gboolean bluez_is_settled(const Bluez *bluez)
+{
+    return bluez->settled;
+}
+
+LinkFault bluez_fault(const Bluez *bluez, const char **detail)
+{
+    if (detail)
+        *detail = bluez_fault_detail(bluez);
+    return bluez->fault;
+}
+
+const char *bluez_adapter_name(const Bluez *bluez)
+{
+    return bluez->adapter ? strrchr(bluez->adapter, '/') + 1 : NULL;
 }
 
 gboolean bluez_on_bus(const Bluez *bluez)

@@ -8,6 +8,7 @@
  *   objects.c reads BlueZ's object tree
  *   errors.c  tells BlueZ's errors apart
  *   agent.c   answers bluetoothd's questions for passkeys
+ *   scan.c    a discovery for its own sake, with neighbours.c: what it has found
  *   link.c    one device, with connect.c, pair.c and gatt.c; they share link-private.h
  */
 #ifndef BMS_BLUEZ_PRIVATE_H

@@ -229,6 +229,62 @@ static void test_journal(void)
     g_unsetenv("JOURNAL_STREAM");
 }
 
+/* ---- rfkill ---- */
+
+static void write_value(const char *directory, const char *name, const char *value)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, value, -1, NULL));
+}
+
+/** Adds a switch as sysfs shows it. */
+static void add_switch(const char *directory, const char *entry, const char *const values[4])
+{
+    static const char *const names[] = {"type", "name", "soft", "hard"};
+    g_autofree char *path = g_build_filename(directory, entry, NULL);
+
+    g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+    for (int i = 0; i < 4; i++)
+        write_value(path, names[i], values[i]);
+}
+
+static void remove_tree(const char *directory)
+{
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_IS_DIR))
+            remove_tree(path);
+        else
+            g_unlink(path);
+    }
+    g_rmdir(directory);
+}
+
+static void test_rfkill(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("bms-rfkill-XXXXXX", NULL);
+
+    g_assert_cmpint(system_rfkill("/nonexistent", "hci0"), ==, SYSTEM_RFKILL_UNKNOWN);
+    g_assert_cmpint(system_rfkill(directory, "hci0"), ==, SYSTEM_RFKILL_UNKNOWN);
+    add_switch(directory, "rfkill0", (const char *const[]){"wlan\n", "phy0\n", "1\n", "1\n"});
+    g_assert_cmpint(system_rfkill(directory, "hci0"), ==, SYSTEM_RFKILL_UNKNOWN);
+    add_switch(directory, "rfkill1", (const char *const[]){"bluetooth\n", "hci0\n", "0\n", "0\n"});
+    add_switch(directory, "rfkill2", (const char *const[]){"bluetooth\n", "hci1\n", "1\n", "0\n"});
+    g_assert_cmpint(system_rfkill(directory, "hci0"), ==, SYSTEM_RFKILL_FREE);
+    g_assert_cmpint(system_rfkill(directory, "hci1"), ==, SYSTEM_RFKILL_SOFT);
+    g_assert_cmpint(system_rfkill(directory, NULL), ==, SYSTEM_RFKILL_SOFT);
+    /* The machine's own switch cuts off all of them. */
+    add_switch(directory, "rfkill3",
+               (const char *const[]){"bluetooth\n", "tpacpi_bluetooth_sw\n", "0\n", "1\n"});
+    g_assert_cmpint(system_rfkill(directory, "hci0"), ==, SYSTEM_RFKILL_HARD);
+    remove_tree(directory);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -241,5 +297,6 @@ int main(int argc, char **argv)
     g_test_add_func("/system/listen-fds/not-ours", test_listen_fds_not_ours);
     g_test_add_func("/system/watchdog", test_watchdog);
     g_test_add_func("/system/journal", test_journal);
+    g_test_add_func("/system/rfkill", test_rfkill);
     return g_test_run();
 }
