@@ -34,10 +34,14 @@ LIB_SOURCES := \
     src/jbd/password.c \
     src/jbd/request.c \
     src/link/link.c \
+    src/main/advice.c \
     src/main/app.c \
+    src/main/classify.c \
     src/main/options.c \
     src/main/passwords.c \
     src/main/rungs.c \
+    src/main/scan.c \
+    src/main/scan_table.c \
     src/main/unit.c \
     src/main/version.c \
     src/poller/poller.c \

@@ -20,6 +20,7 @@ UNIT_TESTS := \
     test-log \
     test-poller \
     test-recovery \
+    test-scan \
     test-system \
     test-unlock \
     test-terminal \
@@ -74,6 +75,7 @@ INTEGRATION_TESTS := \
     test-random \
     test-recovery \
     test-session \
+    test-scan \
     test-several \
     test-standin \
     test-start \

@@ -2,6 +2,7 @@
 /* bms-exporter: reads JBD batteries over Bluetooth LE, serves Prometheus metrics. */
 #include "app.h"
 #include "log.h"
+#include "modes.h"
 #include "options.h"
 #include "system.h"
 
@@ -20,7 +21,10 @@ int main(int argc, char **argv)
     switch (options_parse(&options, argc, argv)) {
     case OPTIONS_RUN:
         log_init(options.log_level, system_stderr_is_journal());
-        status = app_run(&options);
+        if (options.scan_us)
+            status = scan_run(&options);
+        else
+            status = app_run(&options);
         break;
     case OPTIONS_DONE:
         break;

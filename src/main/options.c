@@ -16,6 +16,7 @@
 #define DEFAULT_RENEW     "600"
 #define DEFAULT_RELEASE   "120"
 #define DEFAULT_LOG_LEVEL "info"
+#define DEFAULT_SCAN      "10" /* sleepy boards advertise every few seconds */
 
 enum { MAX_BATTERIES = 128 };
 
@@ -25,6 +26,8 @@ static const gint64 min_renew_us = G_TIME_SPAN_SECOND;
 static const gint64 max_renew_us = 7 * G_TIME_SPAN_DAY;
 static const gint64 min_release_us = G_TIME_SPAN_SECOND;
 static const gint64 max_release_us = G_TIME_SPAN_DAY;
+static const gint64 min_scan_us = G_TIME_SPAN_SECOND;
+static const gint64 max_scan_us = 300 * G_TIME_SPAN_SECOND;
 
 static void wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void wrong(GError **error, const char *format, ...)
@@ -202,10 +205,36 @@ typedef struct {
     char *link;
     char *release;
     char *log_level;
+    char *scan;
     char **addresses;
     gboolean no_legacy;
     gboolean version;
 } Words;
+
+/* Which of the modes it is to run in, and whether they have the batteries that they need. */
+static gboolean check_mode(Options *options, const Words *words, GError **error)
+{
+    gboolean batteries = words->addresses && words->addresses[0];
+
+    if (options->once && words->scan) {
+        wrong(error, "only one of --once and --scan can be done at a time");
+        return FALSE;
+    }
+    if (words->scan && batteries) {
+        wrong(error, "--scan takes no battery; it lists what is in range");
+        return FALSE;
+    }
+    if (words->scan)
+        return parse_duration("--scan", words->scan, &options->scan_us, error) &&
+               check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
+                           error);
+    if (!batteries) {
+        wrong(error, "no battery given; say its Bluetooth address, for example "
+                     "bms-exporter A4:C1:38:01:02:03; --scan finds it");
+        return FALSE;
+    }
+    return TRUE;
+}
 
 static gboolean check(Options *options, Words *words, GError **error)
 {
@@ -214,12 +243,12 @@ static gboolean check(Options *options, Words *words, GError **error)
     const char *release = words->release ? words->release : DEFAULT_RELEASE;
     const char *level = words->log_level ? words->log_level : DEFAULT_LOG_LEVEL;
 
-    if (!words->addresses || !words->addresses[0]) {
-        wrong(error, "no battery given; say its Bluetooth address, for example "
-                     "bms-exporter A4:C1:38:01:02:03");
+    if (!check_mode(options, words, error))
         return FALSE;
-    }
-    for (char **address = words->addresses; *address; address++)
+    /* It says itself what it finds. */
+    if (!words->log_level && options->scan_us)
+        level = "error";
+    for (char **address = words->addresses; address && *address; address++)
         if (!add_battery(options->batteries, *address, error))
             return FALSE;
     if (!parse_duration("--poll.interval", interval, &options->interval_us, error) ||
@@ -276,8 +305,33 @@ static gboolean check_switches(const GOptionEntry *entries, int argc, char **arg
     return TRUE;
 }
 
+/* GOptionArgFunc: --scan or --scan=TIME */
+static gboolean take_scan(const char *option, const char *value, gpointer data, GError **error)
+{
+    Words *words = data;
+
+    (void)option, (void)error;
+    g_free(words->scan);
+    words->scan = g_strdup(value ? value : DEFAULT_SCAN);
+    return TRUE;
+}
+
+/* Callbacks among them get @a words. */
+static void add_entries(GOptionContext *context, const GOptionEntry *entries, Words *words)
+{
+    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, words, NULL);
+
+    g_option_group_add_entries(group, entries);
+    g_option_context_set_main_group(context, group);
+}
+
 static gboolean parse_words(Options *options, Words *words, int argc, char **argv, GError **error)
 {
+    /* GOption wants a pointer to data, which ISO C does not make of one to a function. */
+    const union {
+        GOptionArgFunc function;
+        gpointer pointer;
+    } scan_callback = {.function = take_scan};
     const GOptionEntry entries[] = {
         {"web.listen-address", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
          "Where to serve, may be repeated (default " DEFAULT_LISTEN ", every address)",
@@ -309,6 +363,10 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
          "debug, info, warn or error (default " DEFAULT_LOG_LEVEL ")", "LEVEL"},
         {"once", 0, 0, G_OPTION_ARG_NONE, &options->once,
          "Poll once, print the metrics and exit (0, or 1 with the reason)", NULL},
+        {"scan", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, scan_callback.pointer,
+         "List the devices in range (default " DEFAULT_SCAN
+         " s) and exit (0, or 1 if none is a JBD)",
+         "TIME"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &words->version, "Print the version and exit", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words->addresses, NULL, NULL},
         {0},
@@ -325,7 +383,7 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
     g_option_context_set_description(
         context, "TIME is in seconds, or with a unit: 500ms, 10s, 10m, 1h.\n"
                  "Two batteries: bms-exporter A4:C1:38:01:02:03=house A4:C1:38:01:02:04=starter");
-    g_option_context_add_main_entries(context, entries, NULL);
+    add_entries(context, entries, words);
     return g_option_context_parse(context, &argc, &argv, error);
 }
 
@@ -336,6 +394,7 @@ static void words_clear(Words *words)
     g_free(words->link);
     g_free(words->release);
     g_free(words->log_level);
+    g_free(words->scan);
     g_strfreev(words->addresses);
 }
 

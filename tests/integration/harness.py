@@ -482,9 +482,10 @@ class Bench:
         return self.sim
 
     def start(self, *arguments, **settings):
-        """Starts an exporter; the battery is the first one unless arguments name any."""
+        """Starts an exporter; the battery is the first one unless arguments name any, or none is
+        needed."""
         arguments = list(arguments)
-        if not any(re.match('[0-9A-Fa-f]{2}:', a) for a in arguments):
+        if not any(re.match('[0-9A-Fa-f]{2}:|--scan|--check', a) for a in arguments):
             arguments.append(ADDRESS)
         self.exporter = self._keep(Exporter(self, *arguments, **settings))
         return self.exporter

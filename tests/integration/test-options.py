@@ -101,6 +101,12 @@ for level in ('', 'verbose', 'INFO', '7'):
 wrong('an unknown option', 'Unknown option --frobnicate', '--frobnicate', ADDRESS)
 wrong('an unknown short option', '-x', '-x', ADDRESS)
 wrong('a switch with a value', '', '--once=maybe', ADDRESS)
+for value in ('', 'x', '0', '0.9', '301', '6m', '-1'):
+    wrong('--scan "%s"' % value, '--scan: ', '--scan=' + value)
+wrong('a scan for a battery', '--scan takes no battery', '--scan=5', ADDRESS)
+wrong('a scan of an address', '--scan: ".*" is not a time', '--scan', ADDRESS)
+wrong('two modes', 'only one of', '--once', '--scan')
+wrong('a scan with a wrong adapter', '--adapter: ', '--scan', '--adapter=eth0')
 
 
 @test
@@ -110,7 +116,7 @@ def help_text(bench):
     equal((result.returncode, lines_of(result)), (0, []), 'exit status and standard error')
     text = result.stdout.decode()
     for option in ('--web.listen-address', '--web.telemetry-path', '--adapter', '--poll.interval',
-                   '--session.renew', '--metrics.no-legacy', '--log.level', '--once', '--version',
+                   '--session.renew', '--metrics.no-legacy', '--log.level', '--once', '--scan', '--version',
                    'ADDRESS[=NAME]'):
         check(option in text, option + ' is not explained')
 
