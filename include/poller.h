@@ -82,6 +82,9 @@ void poller_release(Poller *poller, int64_t duration_us);
 /** Whether a complete poll is behind it and nothing is left to read until the next one. */
 bool poller_is_resting(const Poller *poller);
 
+/** The register that was asked for last: after a fault, the one that was not answered. */
+JbdRead poller_asked(const Poller *poller);
+
 /** The time last wished for with wake_at() has come. Calling it too early does no harm. */
 void poller_wake(Poller *poller);
 

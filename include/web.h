@@ -47,6 +47,16 @@ gboolean web_listen(Web *web, const char *address, GError **error);
  */
 gboolean web_take_socket(Web *web, int fd, GError **error);
 
+/** Whether web_listen() would succeed now; nothing stays open. @a error as there */
+gboolean web_try_listen(const char *address, GError **error);
+
+/**
+ * Asks whoever listens on @a address for @a path, as HTTP, and calls @a done once, with the
+ * beginning of the answer, or NULL if none came within 3 s.
+ */
+void web_probe(const char *address, const char *path, void (*done)(void *user, const char *answer),
+               void *user);
+
 /** Checks the form of an address for web_listen() without opening anything. */
 gboolean web_check_address(const char *address, GError **error);
 

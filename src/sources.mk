@@ -36,9 +36,12 @@ LIB_SOURCES := \
     src/link/link.c \
     src/main/advice.c \
     src/main/app.c \
+    src/main/check.c \
+    src/main/check_battery.c \
     src/main/classify.c \
     src/main/options.c \
     src/main/passwords.c \
+    src/main/report.c \
     src/main/rungs.c \
     src/main/scan.c \
     src/main/scan_table.c \
@@ -60,5 +63,6 @@ LIB_SOURCES := \
     src/web/address.c \
     src/web/answer.c \
     src/web/connections.c \
+    src/web/probe.c \
     src/web/source.c \
     src/web/web.c

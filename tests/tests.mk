@@ -65,6 +65,7 @@ INTEGRATION_TESTS := \
     test-adapters \
     test-bluetoothd \
     test-boards \
+    test-check \
     test-connect \
     test-damage \
     test-http \

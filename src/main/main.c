@@ -23,6 +23,8 @@ int main(int argc, char **argv)
         log_init(options.log_level, system_stderr_is_journal());
         if (options.scan_us)
             status = scan_run(&options);
+        else if (options.check)
+            status = check_run(&options);
         else
             status = app_run(&options);
         break;

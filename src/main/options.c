@@ -216,8 +216,8 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
     gboolean batteries = words->addresses && words->addresses[0];
 
-    if (options->once && words->scan) {
-        wrong(error, "only one of --once and --scan can be done at a time");
+    if (options->once + options->check + (words->scan != NULL) > 1) {
+        wrong(error, "only one of --once, --scan and --check can be done at a time");
         return FALSE;
     }
     if (words->scan && batteries) {
@@ -228,7 +228,7 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
         return parse_duration("--scan", words->scan, &options->scan_us, error) &&
                check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
                            error);
-    if (!batteries) {
+    if (!batteries && !options->check) {
         wrong(error, "no battery given; say its Bluetooth address, for example "
                      "bms-exporter A4:C1:38:01:02:03; --scan finds it");
         return FALSE;
@@ -245,8 +245,8 @@ static gboolean check(Options *options, Words *words, GError **error)
 
     if (!check_mode(options, words, error))
         return FALSE;
-    /* It says itself what it finds. */
-    if (!words->log_level && options->scan_us)
+    /* These two say themselves what they find. */
+    if (!words->log_level && (options->check || options->scan_us))
         level = "error";
     for (char **address = words->addresses; address && *address; address++)
         if (!add_battery(options->batteries, *address, error))
@@ -367,6 +367,9 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
          "List the devices in range (default " DEFAULT_SCAN
          " s) and exit (0, or 1 if none is a JBD)",
          "TIME"},
+        {"check", 0, 0, G_OPTION_ARG_NONE, &options->check,
+         "Check each step of the way to the batteries, say what mends it, and exit (0, or 1)",
+         NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &words->version, "Print the version and exit", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words->addresses, NULL, NULL},
         {0},

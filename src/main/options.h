@@ -21,7 +21,7 @@ typedef enum {
 } LinkMode;
 
 typedef struct {
-    GPtrArray *batteries; /**< of BatterySpec, at least one unless scan_us is set */
+    GPtrArray *batteries; /**< of BatterySpec, at least one unless scan_us or check is set */
     char **listen;        /**< at least one, each checked */
     char *telemetry_path;
     char *password_file; /**< or NULL */
@@ -36,6 +36,7 @@ typedef struct {
     gboolean power_cycle;
     char *recover_command; /**< checked, or NULL */
     gint64 scan_us;        /**< --scan: how long; 0 if it was not asked for */
+    gboolean check;        /**< --check; there may be no battery */
 } Options;
 
 /** What is to be done next. */

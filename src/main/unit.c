@@ -134,8 +134,10 @@ static void host_published(void *host)
 {
     Unit *unit = host;
 
-    tell_readings(unit);
-    tell_noise(unit);
+    if (!unit->host->quiet) {
+        tell_readings(unit);
+        tell_noise(unit);
+    }
     unit->host->published(unit->user);
     unit->host->changed(unit->user);
 }
@@ -144,7 +146,8 @@ static void host_fault(void *host)
 {
     Unit *unit = host;
 
-    tell_fault(unit);
+    if (!unit->host->quiet)
+        tell_fault(unit);
     if (unit->battery.fault == LINK_FAULT_LIMIT)
         unit->host->limited(unit->user);
 }
@@ -162,7 +165,8 @@ static bool host_recover(void *host, RecoveryAction action)
 
     if (action != RECOVERY_TELL)
         return unit->host->recover(unit->user, &unit->battery, action);
-    tell_operator(unit);
+    if (!unit->host->quiet)
+        tell_operator(unit);
     return true;
 }
 
@@ -247,6 +251,11 @@ gboolean unit_is_resting(const Unit *unit)
 gboolean unit_is_moving(const Unit *unit)
 {
     return poller_is_moving(unit->poller);
+}
+
+JbdRead unit_asked(const Unit *unit)
+{
+    return poller_asked(unit->poller);
 }
 
 const Battery *unit_battery(const Unit *unit)

@@ -24,6 +24,7 @@ typedef struct {
     gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
     /** The adapter has no room for another link. */
     void (*limited)(void *user);
+    gboolean quiet; /**< the host itself tells what befalls it; nothing goes to the log */
 } UnitHost;
 
 /** @param user goes to @a host's functions */
@@ -44,5 +45,8 @@ gboolean unit_is_stopped(const Unit *unit);
 gboolean unit_is_resting(const Unit *unit);
 gboolean unit_is_moving(const Unit *unit);
 const Battery *unit_battery(const Unit *unit);
+
+/** The register that was asked for last. */
+JbdRead unit_asked(const Unit *unit);
 
 #endif

@@ -424,6 +424,11 @@ bool poller_is_resting(const Poller *poller)
     return poller->battery->has_readings && (poller->state == IDLE || after_turn);
 }
 
+JbdRead poller_asked(const Poller *poller)
+{
+    return poller->asked;
+}
+
 static void try_failed(Poller *poller)
 {
     if (poller->state == UNLOCKING)

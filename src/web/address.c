@@ -121,6 +121,13 @@ gboolean web_check_address(const char *address, GError **error)
     return found != NULL;
 }
 
+GPtrArray *address_targets(const char *address)
+{
+    gboolean any = FALSE;
+
+    return parse(address, &any, NULL); /* connecting to "every address" reaches this machine */
+}
+
 /** @return a listening socket, or the errno of what failed, negated */
 static int open_socket(GSocketAddress *address, gboolean dual_stack)
 {
@@ -216,4 +223,13 @@ GArray *address_open(const char *address, GError **error)
     for (guint i = 0; i < opened->len; i++)
         close(g_array_index(opened, int, i));
     return NULL;
+}
+
+gboolean web_try_listen(const char *address, GError **error)
+{
+    g_autoptr(GArray) opened = address_open(address, error);
+
+    for (guint i = 0; opened && i < opened->len; i++)
+        close(g_array_index(opened, int, i));
+    return opened != NULL;
 }

@@ -60,6 +60,9 @@ gint64 connections_expire(GPtrArray *all, gint64 now);
 
 /* ---- address.c ---- */
 
+/** @return where to reach who listens on @a address, of GSocketAddress, or NULL */
+GPtrArray *address_targets(const char *address);
+
 /** @return the listening sockets for @a address, at least one, or NULL; see web_listen() */
 GArray *address_open(const char *address, GError **error);
 

@@ -101,11 +101,15 @@ for level in ('', 'verbose', 'INFO', '7'):
 wrong('an unknown option', 'Unknown option --frobnicate', '--frobnicate', ADDRESS)
 wrong('an unknown short option', '-x', '-x', ADDRESS)
 wrong('a switch with a value', '', '--once=maybe', ADDRESS)
+wrong('a check with a value', '--check takes no value', '--check=' + ADDRESS)
 for value in ('', 'x', '0', '0.9', '301', '6m', '-1'):
     wrong('--scan "%s"' % value, '--scan: ', '--scan=' + value)
 wrong('a scan for a battery', '--scan takes no battery', '--scan=5', ADDRESS)
 wrong('a scan of an address', '--scan: ".*" is not a time', '--scan', ADDRESS)
-wrong('two modes', 'only one of', '--once', '--scan')
+wrong('two modes', 'only one of', '--scan', '--check')
+wrong('two others', 'only one of', '--once', '--scan')
+wrong('two other modes', 'only one of', '--once', '--check', ADDRESS)
+wrong('a check of a word', 'is not a Bluetooth address', '--check', 'battery')
 wrong('a scan with a wrong adapter', '--adapter: ', '--scan', '--adapter=eth0')
 
 
@@ -116,7 +120,8 @@ def help_text(bench):
     equal((result.returncode, lines_of(result)), (0, []), 'exit status and standard error')
     text = result.stdout.decode()
     for option in ('--web.listen-address', '--web.telemetry-path', '--adapter', '--poll.interval',
-                   '--session.renew', '--metrics.no-legacy', '--log.level', '--once', '--scan', '--version',
+                   '--session.renew', '--metrics.no-legacy', '--log.level', '--once', '--scan', '--check',
+                   '--version',
                    'ADDRESS[=NAME]'):
         check(option in text, option + ' is not explained')
 

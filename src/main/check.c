@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * --check: bus, bluetoothd, policy, adapter and power, then one battery after the other, then the
+ * addresses to listen on, which depend on none of them.
+ */
+#include "advice.h"
+#include "check_battery.h"
+#include "log.h"
+#include "modes.h"
+#include "web.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    SETTLE_SECONDS = 15, /* a bus or bluetoothd that does not say a word */
+    STOP_LIMIT_MS = 2900,
+};
+
+typedef struct {
+    const Options *options;
+    GMainLoop *loop;
+    Bluez *bluez;
+    Report report;
+    CheckBattery *battery; /* the one that is being checked, or NULL */
+    guint next_battery;
+    guint next_address;
+    guint timer; /* GLib source: bounds what is going on */
+    guint idle;  /* GLib source: looks at what stands in the way */
+    gboolean begun;
+    gboolean stopping;
+    gboolean done; /* all has been said */
+    int exit_status;
+} Check;
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void quit_when_written(const Check *check)
+{
+    if (check->done && output_is_idle(check->report.output))
+        g_main_loop_quit(check->loop);
+}
+
+static void finish(Check *check)
+{
+    guint wrong = check->report.wrong;
+    g_autofree char *text = NULL;
+
+    check->done = TRUE;
+    if (!check->stopping) {
+        text = wrong == 0 ? g_strdup("All is well.\n")
+                          : g_strdup_printf("%u %s wrong.\n", wrong,
+                                            wrong == 1 ? "thing is" : "things are");
+        check->exit_status = wrong == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        output_write(check->report.output, text);
+    }
+    quit_when_written(check);
+}
+
+static gboolean on_stop_limit(gpointer user)
+{
+    Check *check = user;
+
+    check->timer = 0;
+    g_main_loop_quit(check->loop);
+    return G_SOURCE_REMOVE;
+}
+
+static void stop(Check *check)
+{
+    if (check->stopping) {
+        g_main_loop_quit(check->loop); /* asked twice: at once */
+        return;
+    }
+    check->stopping = TRUE;
+    g_clear_handle_id(&check->timer, g_source_remove);
+    check->timer = g_timeout_add(STOP_LIMIT_MS, on_stop_limit, check);
+    if (check->battery)
+        check_battery_stop(check->battery);
+    else
+        finish(check);
+}
+
+static void on_written(void *user)
+{
+    Check *check = user;
+
+    if (output_error(check->report.output) && !check->stopping)
+        stop(check); /* nobody is left to tell */
+    quit_when_written(check);
+}
+
+static gboolean on_sigint(gpointer user)
+{
+    Check *check = user;
+
+    check->exit_status = 128 + SIGINT;
+    stop(check);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_sigterm(gpointer user)
+{
+    Check *check = user;
+
+    check->exit_status = 128 + SIGTERM;
+    stop(check);
+    return G_SOURCE_CONTINUE;
+}
+
+/* ---- where to listen ------------------------------------------------------------------------- */
+
+static void check_addresses(Check *check);
+
+static const char *address_of(const Check *check)
+{
+    return check->options->listen[check->next_address];
+}
+
+static void next_address(Check *check)
+{
+    check->next_address++;
+    check_addresses(check);
+}
+
+/* The address is taken; @a answer is what is served there. */
+static void on_probed(void *user, const char *answer)
+{
+    Check *check = user;
+    g_autofree char *detail = NULL;
+
+    if (check->stopping)
+        return;
+    if (answer && strstr(answer, "bms-exporter")) {
+        detail = g_strdup_printf("%s: a bms-exporter serves there already", address_of(check));
+        report_note(&check->report, "port", detail);
+    } else {
+        detail = g_strdup_printf("%s: taken by another program", address_of(check));
+        report_wrong(&check->report, "port", detail,
+                     "\"sudo ss -ltnp\" shows which; stop it, or choose another "
+                     "--web.listen-address");
+    }
+    next_address(check);
+}
+
+/* @return FALSE if the answer is still to come */
+static gboolean check_address(Check *check)
+{
+    const char *address = address_of(check);
+    g_autoptr(GError) error = NULL;
+
+    if (web_try_listen(address, &error)) {
+        g_autofree char *detail = g_strdup_printf("%s is free", address);
+
+        report_ok(&check->report, "port", detail);
+    } else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE)) {
+        web_probe(address, "/", on_probed, check);
+        return FALSE;
+    } else {
+        report_wrong(&check->report, "port", error->message, "choose another --web.listen-address");
+    }
+    return TRUE;
+}
+
+static void check_addresses(Check *check)
+{
+    while (address_of(check)) {
+        if (!check_address(check))
+            return;
+        check->next_address++;
+    }
+    finish(check);
+}
+
+/* ---- batteries ------------------------------------------------------------------------------- */
+
+static void check_batteries(Check *check);
+
+static void on_battery_done(void *user)
+{
+    Check *check = user;
+
+    g_clear_pointer(&check->battery, check_battery_free);
+    if (check->stopping)
+        finish(check);
+    else
+        check_batteries(check);
+}
+
+static void check_batteries(Check *check)
+{
+    const GPtrArray *specs = check->options->batteries;
+
+    if (specs->len == 0)
+        report_note(&check->report, "battery", "none given; --scan lists what is in range");
+    while (check->next_battery < specs->len) {
+        const BatterySpec *spec = specs->pdata[check->next_battery++];
+
+        if (bluez_fault(check->bluez, NULL) == LINK_FAULT_NONE) {
+            check->battery =
+                check_battery_new(check->bluez, spec, &check->report, on_battery_done, check);
+            return;
+        }
+        report_skipped(&check->report, spec->name ? spec->name : spec->address);
+    }
+    check_addresses(check);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+enum { BUS, BLUETOOTHD, POLICY, ADAPTER, POWER, N_PARTS };
+
+static const char *const part_names[] = {"bus", "bluetoothd", "policy", "adapter", "power"};
+
+/* Which part a fault is of; N_PARTS for LINK_FAULT_NONE. */
+static guint part_of(LinkFault fault)
+{
+    switch (fault) {
+    case LINK_FAULT_BUS:
+        return BUS;
+    case LINK_FAULT_BLUEZ:
+    case LINK_FAULT_HUNG:
+        return BLUETOOTHD;
+    case LINK_FAULT_DENIED:
+        return POLICY;
+    case LINK_FAULT_ADAPTER:
+        return ADAPTER;
+    case LINK_FAULT_ADAPTER_OFF:
+        return POWER;
+    default:
+        return N_PARTS;
+    }
+}
+
+static void tell_machine(Check *check, guint wrong, const Advice *advice)
+{
+    for (guint part = 0; part < N_PARTS; part++) {
+        if (part < wrong)
+            report_ok(&check->report, part_names[part],
+                      part == ADAPTER ? bluez_adapter_name(check->bluez) : NULL);
+        else if (part == wrong)
+            report_wrong(&check->report, part_names[part], advice->text, advice->remedy);
+        else
+            report_skipped(&check->report, part_names[part]);
+    }
+}
+
+static void begin(Check *check, LinkFault fault, Advice *advice)
+{
+    check->begun = TRUE;
+    g_clear_handle_id(&check->timer, g_source_remove);
+    tell_machine(check, part_of(fault), advice);
+    advice_clear(advice);
+    check_batteries(check);
+}
+
+static gboolean on_look(gpointer user)
+{
+    Check *check = user;
+    Advice advice;
+
+    check->idle = 0;
+    if (check->begun && check->battery)
+        check_battery_bluez_changed(check->battery);
+    if (check->begun || check->stopping || !bluez_is_settled(check->bluez))
+        return G_SOURCE_REMOVE;
+    advice_on_bluez(&advice, check->bluez);
+    begin(check, bluez_fault(check->bluez, NULL), &advice);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_bluez_changed(void *user)
+{
+    Check *check = user;
+
+    if (!check->idle)
+        check->idle = g_idle_add(on_look, check);
+}
+
+static gboolean on_settle_limit(gpointer user)
+{
+    Check *check = user;
+    LinkFault fault = bluez_on_bus(check->bluez) ? LINK_FAULT_HUNG : LINK_FAULT_BUS;
+    Advice advice;
+
+    check->timer = 0;
+    advice_on_fault(&advice, fault, NULL);
+    begin(check, fault, &advice);
+    return G_SOURCE_REMOVE;
+}
+
+int check_run(const Options *options)
+{
+    Check check = {
+        .options = options,
+        .loop = g_main_loop_new(NULL, FALSE),
+        .bluez = bluez_new(options->adapter),
+        .exit_status = EXIT_FAILURE,
+    };
+
+    check.report.output = output_new(STDOUT_FILENO, on_written, &check);
+    g_unix_signal_add(SIGINT, on_sigint, &check);
+    g_unix_signal_add(SIGTERM, on_sigterm, &check);
+    check.timer = g_timeout_add_seconds(SETTLE_SECONDS, on_settle_limit, &check);
+    bluez_set_callback(check.bluez, on_bluez_changed, &check);
+    bluez_start(check.bluez);
+    g_main_loop_run(check.loop);
+
+    if (output_error(check.report.output)) {
+        log_error("cannot write to standard output: %s",
+                  g_strerror(output_error(check.report.output)));
+        check.exit_status = EXIT_FAILURE;
+    }
+    g_clear_handle_id(&check.timer, g_source_remove);
+    g_clear_handle_id(&check.idle, g_source_remove);
+    g_clear_pointer(&check.battery, check_battery_free);
+    bluez_free(check.bluez);
+    output_free(check.report.output);
+    g_main_loop_unref(check.loop);
+    return check.exit_status;
+}

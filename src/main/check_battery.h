@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way to one battery, step by step: is it heard, can it be connected to, has it the services,
+ * do notifications come on, are the registers answered. A scan and a Unit go it; this tells how far
+ * they came.
+ */
+#ifndef BMS_CHECK_BATTERY_H
+#define BMS_CHECK_BATTERY_H
+
+#include "bluez.h"
+#include "options.h"
+#include "report.h"
+
+typedef struct CheckBattery CheckBattery;
+
+/**
+ * Begins at once; only while bluez_fault() is LINK_FAULT_NONE.
+ * @param done called once, from the main loop, when it is over and the link is closed
+ */
+CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, Report *report,
+                                void (*done)(void *user), void *user);
+
+/** Once done, or at any time, giving up at once. */
+void check_battery_free(CheckBattery *check);
+
+/** Ends it without a further line; done() is called within a bounded time. */
+void check_battery_stop(CheckBattery *check);
+
+/** bluez_fault() has changed. */
+void check_battery_bluez_changed(CheckBattery *check);
+
+#endif
