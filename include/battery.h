@@ -104,6 +104,9 @@ typedef struct {
 /** @param name NULL for the address. Longer texts are cut. */
 void battery_init(Battery *battery, const char *address, const char *name, int64_t interval_us);
 
+/** Another name, NULL for the address, or another interval. */
+void battery_configure(Battery *battery, const char *name, int64_t interval_us);
+
 /**
  * Takes the readings of one complete poll.
  * @param now_us since boot, suspend included  @param unix_time s  @param duration of the poll in s

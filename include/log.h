@@ -17,6 +17,9 @@ gboolean log_level_parse(const char *name, LogLevel *level);
 /** Sets what is shown and how, and takes over GLib's own messages. Default: info. */
 void log_init(LogLevel level, gboolean journal);
 
+/** Another level from now on. */
+void log_set_level(LogLevel level);
+
 void log_debug(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void log_info(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void log_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);

@@ -72,6 +72,10 @@ void poller_start(Poller *poller);
 void poller_stop(Poller *poller);
 bool poller_is_stopped(const Poller *poller);
 
+/** Another interval, renewal or keeping of the link, from now on; offset and seed stay. No poll is
+ * lost, and what was due is due. */
+void poller_configure(Poller *poller, const PollerConfig *config);
+
 /** From now on the link is not kept from poll to poll: others need the room, or the battery. */
 void poller_take_turns(Poller *poller);
 

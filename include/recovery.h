@@ -62,6 +62,9 @@ typedef struct {
  */
 void recovery_init(Recovery *recovery, int64_t interval_us, uint32_t seed);
 
+/** Another interval from now on. */
+void recovery_set_interval(Recovery *recovery, int64_t interval_us);
+
 /** A question went unanswered for the @a tries th time. @return RETRY, or RECONNECT */
 RecoveryAction recovery_on_unanswered(unsigned tries, bool required);
 

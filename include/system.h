@@ -7,6 +7,7 @@
 #define BMS_SYSTEM_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 /**
  * µs since boot, the time that the machine was suspended included, which the monotonic clock leaves
@@ -26,6 +27,16 @@ gint64 system_watchdog_us(void);
  * @return how many; they are numbered from 3
  */
 guint system_listen_fds(void);
+
+enum { SYSTEM_MAX_FILE = 65536 };
+
+/**
+ * Reads a small text file, without ever waiting for it: anything but a regular file is refused.
+ * @param text SYSTEM_MAX_FILE + 1 bytes; a NUL ends what was read
+ * @param mode set to the file's mode
+ * @return FALSE with @a error, whose message begins with the path
+ */
+gboolean system_read_file(const char *path, char *text, mode_t *mode, GError **error);
 
 /**
  * A command of the operator's, run without a shell, one at a time, for 60 s at most. What it

@@ -39,6 +39,8 @@ LIB_SOURCES := \
     src/main/check.c \
     src/main/check_battery.c \
     src/main/classify.c \
+    src/main/config.c \
+    src/main/fleet.c \
     src/main/options.c \
     src/main/passwords.c \
     src/main/report.c \
@@ -46,6 +48,7 @@ LIB_SOURCES := \
     src/main/scan.c \
     src/main/scan_table.c \
     src/main/unit.c \
+    src/main/values.c \
     src/main/version.c \
     src/poller/poller.c \
     src/poller/round.c \
@@ -54,6 +57,7 @@ LIB_SOURCES := \
     src/system/activation.c \
     src/system/clock.c \
     src/system/command.c \
+    src/system/file.c \
     src/system/log.c \
     src/system/notify.c \
     src/system/rfkill.c \

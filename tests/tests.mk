@@ -66,6 +66,7 @@ INTEGRATION_TESTS := \
     test-bluetoothd \
     test-boards \
     test-check \
+    test-config \
     test-connect \
     test-damage \
     test-http \

@@ -48,7 +48,12 @@ void battery_init(Battery *battery, const char *address, const char *name, int64
 {
     memset(battery, 0, sizeof *battery);
     copy_text(battery->address, sizeof battery->address, address);
-    copy_text(battery->name, sizeof battery->name, name ? name : address);
+    battery_configure(battery, name, interval_us);
+}
+
+void battery_configure(Battery *battery, const char *name, int64_t interval_us)
+{
+    copy_text(battery->name, sizeof battery->name, name ? name : battery->address);
     battery->interval_us = interval_us;
 }
 

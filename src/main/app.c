@@ -4,11 +4,10 @@
 
 #include "bluez.h"
 #include "export.h"
+#include "fleet.h"
 #include "log.h"
 #include "passwords.h"
-#include "rungs.h"
 #include "system.h"
-#include "unit.h"
 #include "version.h"
 #include "web.h"
 
@@ -23,17 +22,15 @@ enum {
 };
 
 typedef struct {
-    const Options *options;
+    Options *options;
     GMainLoop *loop;
     Bluez *bluez;
-    Rungs *rungs;
+    Fleet *fleet;
     Web *web; /* NULL with --once */
     WebRoute routes[5];
-    GPtrArray *units;          /* of Unit */
-    const Battery **batteries; /* theirs, for views */
+    char *telemetry_path; /* as it was at the start; the options may say another by now */
     double started;
     gboolean ready; /* READY=1 was sent */
-    gboolean turns; /* links are not kept, since the adapter has not enough of them */
     gboolean stopping;
     char *status;    /* the STATUS= last sent */
     guint once_idle; /* GLib source that checks whether --once is done */
@@ -42,13 +39,16 @@ typedef struct {
 
 static ExportView view_of(const App *app)
 {
-    return (ExportView){
-        .batteries = app->batteries,
-        .n_batteries = app->units->len,
+    ExportView view = {
         .legacy = app->options->legacy,
         .now_us = system_boot_us(),
         .started = app->started,
     };
+    guint n;
+
+    view.batteries = fleet_batteries(app->fleet, &n);
+    view.n_batteries = n;
+    return view;
 }
 
 /* ---- what is served -------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ static void serve_page(void *user, const char *accept, WebAnswer *answer)
 
     (void)accept;
     answer->content_type = "text/html; charset=utf-8";
-    export_page(&view, answer->body, app->options->telemetry_path);
+    export_page(&view, answer->body, app->telemetry_path);
 }
 
 static void serve_healthy(void *user, const char *accept, WebAnswer *answer)
@@ -96,7 +96,8 @@ static gboolean start_web(App *app)
     g_autoptr(GError) error = NULL;
     guint n_sockets = system_listen_fds();
 
-    app->routes[0] = (WebRoute){app->options->telemetry_path, serve_metrics};
+    app->telemetry_path = g_strdup(app->options->telemetry_path);
+    app->routes[0] = (WebRoute){app->telemetry_path, serve_metrics};
     app->routes[1] = (WebRoute){"/", serve_page};
     app->routes[2] = (WebRoute){"/-/healthy", serve_healthy};
     app->routes[3] = (WebRoute){"/-/ready", serve_ready};
@@ -136,11 +137,11 @@ static void append_state(GString *text, const Battery *battery, gint64 now)
 
 static void tell_status(App *app)
 {
-    gint64 now = system_boot_us();
+    ExportView view = view_of(app);
     GString *text = g_string_new(NULL);
 
-    for (guint i = 0; i < app->units->len && text->len < 1024; i++)
-        append_state(text, app->batteries[i], now);
+    for (size_t i = 0; i < view.n_batteries && text->len < 1024; i++)
+        append_state(text, view.batteries[i], view.now_us);
     if (g_strcmp0(text->str, app->status) == 0) {
         g_string_free(text, TRUE);
         return;
@@ -156,15 +157,12 @@ static void tell_status(App *app)
 static gboolean on_watchdog(gpointer user)
 {
     const App *app = user;
+    const Battery *stuck = fleet_stuck(app->fleet);
 
-    for (guint i = 0; i < app->units->len; i++) {
-        if (!unit_is_moving(app->units->pdata[i])) {
-            log_error("%s: the poller stands still; the watchdog is not fed",
-                      app->batteries[i]->name);
-            return G_SOURCE_CONTINUE;
-        }
-    }
-    system_notify("WATCHDOG=1");
+    if (stuck)
+        log_error("%s: the poller stands still; the watchdog is not fed", stuck->name);
+    else
+        system_notify("WATCHDOG=1");
     return G_SOURCE_CONTINUE;
 }
 
@@ -182,43 +180,13 @@ static void on_bluez_changed(void *user)
     }
 }
 
-/* ---- passwords ------------------------------------------------------------------------------- */
-
-static gboolean read_passwords(App *app)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Passwords) passwords = passwords_read(app->options->password_file, &error);
-
-    if (!passwords) {
-        log_error("%s", error->message);
-        return FALSE;
-    }
-    for (guint i = 0; i < app->units->len; i++)
-        unit_set_password(app->units->pdata[i],
-                          passwords_find(passwords, app->batteries[i]->address));
-    return TRUE;
-}
-
-/* The rest of what was said at the start holds until the next one. */
-static gboolean on_reload(gpointer user)
-{
-    App *app = user;
-
-    if (!app->stopping && read_passwords(app))
-        log_info("the passwords were read again");
-    return G_SOURCE_CONTINUE;
-}
-
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void quit_when_stopped(App *app)
 {
-    for (guint i = 0; i < app->units->len; i++)
-        if (!unit_is_stopped(app->units->pdata[i]))
-            return;
-    if (bluez_is_cycling(app->bluez))
-        return; /* the adapter is not left off */
-    g_main_loop_quit(app->loop);
+    /* Nor is the adapter left off. */
+    if (fleet_is_stopped(app->fleet) && !bluez_is_cycling(app->bluez))
+        g_main_loop_quit(app->loop);
 }
 
 static gboolean on_stop_limit(gpointer user)
@@ -237,8 +205,7 @@ static void stop(App *app, int exit_status)
     app->stopping = TRUE;
     app->exit_status = exit_status;
     system_notify("STOPPING=1\nSTATUS=disconnecting");
-    for (guint i = 0; i < app->units->len; i++)
-        unit_stop(app->units->pdata[i]);
+    fleet_stop(app->fleet);
     bluez_finish_cycle(app->bluez);
     g_timeout_add(STOP_LIMIT_MS, on_stop_limit, app);
     quit_when_stopped(app);
@@ -257,17 +224,6 @@ static gboolean on_signal(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_release(gpointer user)
-{
-    App *app = user;
-
-    log_info("letting go of all batteries for %" G_GINT64_FORMAT " s",
-             app->options->release_us / G_USEC_PER_SEC);
-    for (guint i = 0; i < app->units->len; i++)
-        unit_release(app->units->pdata[i], app->options->release_us);
-    return G_SOURCE_CONTINUE;
-}
-
 /* ---- once ------------------------------------------------------------------------------------ */
 
 /* What no waiting will mend while somebody waits at the prompt. */
@@ -281,8 +237,10 @@ static gboolean is_hopeless(LinkFault fault)
 
 static void fail_once(App *app)
 {
-    for (guint i = 0; i < app->units->len; i++) {
-        const Battery *battery = app->batteries[i];
+    ExportView view = view_of(app);
+
+    for (size_t i = 0; i < view.n_batteries; i++) {
+        const Battery *battery = view.batteries[i];
 
         if (!battery->has_readings)
             log_error("%s: no readings: %s", battery->name,
@@ -308,15 +266,13 @@ static void print_metrics(App *app)
 static gboolean on_check_once(gpointer user)
 {
     App *app = user;
-    gboolean done = TRUE;
+    ExportView view = view_of(app);
     gboolean hopeless = FALSE;
 
     app->once_idle = 0;
-    for (guint i = 0; i < app->units->len; i++) {
-        done = done && unit_is_resting(app->units->pdata[i]);
-        hopeless = hopeless || is_hopeless(app->batteries[i]->fault);
-    }
-    if (done)
+    for (size_t i = 0; i < view.n_batteries; i++)
+        hopeless = hopeless || is_hopeless(view.batteries[i]->fault);
+    if (fleet_is_resting(app->fleet))
         print_metrics(app);
     else if (hopeless)
         fail_once(app);
@@ -331,10 +287,12 @@ static gboolean on_once_limit(gpointer user)
 
 /* ---- the middle ------------------------------------------------------------------------------ */
 
-static void on_unit_changed(void *user)
+static void on_fleet_changed(void *user)
 {
     App *app = user;
 
+    if (!app->fleet)
+        return; /* it is being built */
     if (app->stopping) {
         quit_when_stopped(app);
         return;
@@ -346,111 +304,140 @@ static void on_unit_changed(void *user)
         app->once_idle = g_idle_add_full(G_PRIORITY_LOW, on_check_once, app, NULL);
 }
 
-static void on_published(void *user)
-{
-    const App *app = user;
+/* ---- reading the options again --------------------------------------------------------------- */
 
-    rungs_relax(app->rungs);
+static gboolean read_passwords(App *app)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Passwords) passwords = passwords_read(app->options->password_file, &error);
+
+    if (!passwords) {
+        log_error("%s", error->message);
+        return FALSE;
+    }
+    fleet_set_passwords(app->fleet, passwords);
+    return TRUE;
 }
 
-/* Whatever is done to the adapter or to bluetoothd is done to all batteries. */
-static gboolean on_recover(void *user, const Battery *battery, RecoveryAction action)
-{
-    const App *app = user;
-    gint64 now = system_boot_us();
+/* What is built once and not again. */
+typedef struct {
+    char *adapter;
+    char *listen;
+    char *path;
+} Fixed;
 
-    for (guint i = 0; i < app->units->len; i++)
-        if (app->batteries[i] != battery && battery_is_fresh(app->batteries[i], now))
-            return FALSE;
-    return rungs_take(app->rungs, action, battery);
+static Fixed fixed_of(const Options *options)
+{
+    return (Fixed){g_strdup(options->adapter), g_strjoinv(" ", options->listen),
+                   g_strdup(options->telemetry_path)};
 }
 
-static void on_limited(void *user)
+static void tell_if_changed(const char *option, const char *before, const char *after)
+{
+    if (g_strcmp0(before, after) != 0)
+        log_warn("--%s is another now; that takes effect at the next start", option);
+}
+
+static void tell_fixed(App *app, Fixed *before)
+{
+    Fixed after = fixed_of(app->options);
+
+    tell_if_changed("adapter", before->adapter, after.adapter);
+    tell_if_changed("web.listen-address", before->listen, after.listen);
+    tell_if_changed("web.telemetry-path", before->path, after.path);
+    g_free(after.adapter);
+    g_free(after.listen);
+    g_free(after.path);
+    g_free(before->adapter);
+    g_free(before->listen);
+    g_free(before->path);
+}
+
+static void reload(App *app)
+{
+    g_autoptr(GError) error = NULL;
+    Fixed fixed = fixed_of(app->options);
+
+    if (!options_reload(app->options, &error)) {
+        log_error("the options stay as they were: %s", error->message);
+    } else {
+        log_set_level(app->options->log_level);
+        fleet_follow(app->fleet);
+        log_info("the options were read again: %u batteries", app->options->batteries->len);
+    }
+    tell_fixed(app, &fixed);
+    read_passwords(app);
+}
+
+static gboolean on_reload(gpointer user)
 {
     App *app = user;
 
-    if (app->options->link_mode != LINK_MODE_AUTO || app->turns)
+    if (app->stopping)
+        return G_SOURCE_CONTINUE;
+    system_notify("RELOADING=1");
+    reload(app);
+    if (app->ready)
+        system_notify("READY=1");
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_release(gpointer user)
+{
+    const App *app = user;
+
+    fleet_release(app->fleet);
+    return G_SOURCE_CONTINUE;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void add_signals(App *app)
+{
+    g_unix_signal_add(SIGTERM, on_signal, app);
+    g_unix_signal_add(SIGINT, on_signal, app);
+    if (app->options->once)
         return;
-    app->turns = TRUE;
-    log_warn("the adapter holds no more connections; batteries take turns from now on, one "
-             "connection for each poll");
-    for (guint i = 0; i < app->units->len; i++)
-        unit_take_turns(app->units->pdata[i]);
+    g_unix_signal_add(SIGHUP, on_reload, app);
+    g_unix_signal_add(SIGUSR1, on_release, app);
 }
 
-static const UnitHost unit_host = {
-    .changed = on_unit_changed,
-    .published = on_published,
-    .recover = on_recover,
-    .limited = on_limited,
-};
-
-static void add_units(App *app)
+static void run(App *app)
 {
-    const GPtrArray *specs = app->options->batteries;
+    gint64 watchdog_us = system_watchdog_us();
 
-    app->batteries = g_new0(const Battery *, specs->len);
-    for (guint i = 0; i < specs->len; i++) {
-        const BatterySpec *spec = specs->pdata[i];
-        PollerConfig config = {
-            .interval_us = app->options->interval_us,
-            /* Spread over the interval: the radio does one thing at a time. */
-            .offset_us = app->options->interval_us * i / specs->len,
-            .renew_us = app->options->renew_us,
-            .turns = app->options->link_mode == LINK_MODE_PER_POLL,
-            .seed = g_random_int(),
-        };
-        Unit *unit = unit_new(app->bluez, spec->address, spec->name, &config, &unit_host, app);
-
-        g_ptr_array_add(app->units, unit);
-        app->batteries[i] = unit_battery(unit);
-    }
+    bluez_set_callback(app->bluez, on_bluez_changed, app);
+    add_signals(app);
+    if (app->options->once)
+        g_timeout_add_seconds(ONCE_LIMIT_SECONDS, on_once_limit, app);
+    else if (watchdog_us > 0)
+        g_timeout_add((guint)CLAMP(watchdog_us / 2000, 1, G_MAXINT), on_watchdog, app);
+    log_debug("bms-exporter %s (%s)", bms_version, bms_revision);
+    bluez_start(app->bluez);
+    fleet_start(app->fleet);
+    g_main_loop_run(app->loop);
 }
 
-static void free_unit(gpointer unit)
-{
-    unit_free(unit);
-}
-
-int app_run(const Options *options)
+int app_run(Options *options)
 {
     App app = {
         .options = options,
         .loop = g_main_loop_new(NULL, FALSE),
         .bluez = bluez_new(options->adapter),
-        .units = g_ptr_array_new_with_free_func(free_unit),
         .started = (double)g_get_real_time() / 1e6,
         .exit_status = EXIT_FAILURE,
     };
-    gint64 watchdog_us = system_watchdog_us();
 
-    app.rungs = rungs_new(app.bluez, options);
-    add_units(&app);
-    if (!read_passwords(&app)) {
+    app.fleet = fleet_new(app.bluez, options, on_fleet_changed, &app);
+    if (!read_passwords(&app))
         app.exit_status = EXIT_WRONG_USAGE;
-    } else if (options->once || start_web(&app)) {
-        bluez_set_callback(app.bluez, on_bluez_changed, &app);
-        g_unix_signal_add(SIGTERM, on_signal, &app);
-        g_unix_signal_add(SIGINT, on_signal, &app);
-        g_unix_signal_add(SIGHUP, on_reload, &app);
-        if (options->once)
-            g_timeout_add_seconds(ONCE_LIMIT_SECONDS, on_once_limit, &app);
-        else
-            g_unix_signal_add(SIGUSR1, on_release, &app);
-        if (!options->once && watchdog_us > 0)
-            g_timeout_add((guint)CLAMP(watchdog_us / 2000, 1, G_MAXINT), on_watchdog, &app);
-        log_debug("bms-exporter %s (%s)", bms_version, bms_revision);
-        bluez_start(app.bluez);
-        for (guint i = 0; i < app.units->len; i++)
-            unit_start(app.units->pdata[i]);
-        g_main_loop_run(app.loop);
-    }
+    else if (options->once || start_web(&app))
+        run(&app);
     if (app.web)
         web_free(app.web);
-    g_ptr_array_unref(app.units);
-    rungs_free(app.rungs);
+    fleet_free(app.fleet);
     bluez_free(app.bluez);
-    g_free(app.batteries);
+    g_free(app.telemetry_path);
     g_free(app.status);
     g_main_loop_unref(app.loop);
     return app.exit_status;

@@ -8,7 +8,8 @@
 /** What was said at the start makes no sense; starting again would not make it right. */
 enum { EXIT_WRONG_USAGE = 2 };
 
-/** Runs until a signal ends it, or with --once until the readings are there. @return exit status */
-int app_run(const Options *options);
+/** Runs until a signal ends it, SIGHUP reads the options again, or with --once until the readings
+ * are there. @return exit status */
+int app_run(Options *options);
 
 #endif

@@ -18,7 +18,9 @@ int main(int argc, char **argv)
     /* A reader of our output that goes away is an error to be told of, not an end. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
-    switch (options_parse(&options, argc, argv)) {
+    if (argc < 1)
+        return EXIT_WRONG_USAGE; /* nobody who calls us by a name */
+    switch (options_parse(&options, argv)) {
     case OPTIONS_RUN:
         log_init(options.log_level, system_stderr_is_journal());
         if (options.scan_us)

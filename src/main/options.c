@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line, in the manner of Prometheus' exporters. */
+/* The command line, in the manner of Prometheus' exporters, and the file that it may name. */
 #include "options.h"
 
 #include "battery.h"
 #include "bluez.h"
-#include "system.h"
+#include "config.h"
+#include "values.h"
 #include "version.h"
 #include "web.h"
 
@@ -29,108 +30,6 @@ static const gint64 max_release_us = G_TIME_SPAN_DAY;
 static const gint64 min_scan_us = G_TIME_SPAN_SECOND;
 static const gint64 max_scan_us = 300 * G_TIME_SPAN_SECOND;
 
-static void wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void wrong(GError **error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    g_propagate_error(
-        error, g_error_new_valist(G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, format, arguments));
-    va_end(arguments);
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-
-/* "10", "1.5", "500ms", "10s", "10m", "1h" */
-static gboolean parse_duration(const char *option, const char *text, gint64 *us, GError **error)
-{
-    static const struct {
-        const char *unit;
-        double us;
-    } units[] = {{"", 1e6}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
-    /* Digits and a point only: strtod() takes signs, exponents and hexadecimals too. */
-    const char *unit = text + strspn(text, "0123456789.");
-    char *end = NULL;
-    double value = g_ascii_strtod(text, &end);
-
-    for (gsize i = 0; g_ascii_isdigit(*text) && end == unit && i < G_N_ELEMENTS(units); i++) {
-        if (strcmp(unit, units[i].unit) == 0 && value * units[i].us < 1e15) {
-            *us = (gint64)(value * units[i].us + 0.5);
-            return TRUE;
-        }
-    }
-    wrong(error, "%s: \"%s\" is not a time; say for example 10, 10s, 500ms, 10m or 1h", option,
-          text);
-    return FALSE;
-}
-
-static gboolean check_range(const char *option, const char *text, gint64 us, gint64 min, gint64 max,
-                            GError **error)
-{
-    if (us >= min && us <= max)
-        return TRUE;
-    wrong(error, "%s: %s is out of range (%g s to %g s)", option, text, (double)min / 1e6,
-          (double)max / 1e6);
-    return FALSE;
-}
-
-static gboolean check_path(const char *path, GError **error)
-{
-    if (path[0] != '/' || path[1] == '\0' || strpbrk(path, "?# \t\r\n\"<>\\%") ||
-        !g_str_is_ascii(path) || strlen(path) > 255) {
-        wrong(error, "--web.telemetry-path: \"%s\" is not a path; say for example /metrics", path);
-        return FALSE;
-    }
-    if (g_str_has_prefix(path, "/-/")) {
-        wrong(error, "--web.telemetry-path: paths below /-/ are taken, say for example /metrics");
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean parse_link_mode(const char *text, LinkMode *mode, GError **error)
-{
-    static const char *const names[] = {
-        [LINK_MODE_AUTO] = "auto", [LINK_MODE_KEEP] = "keep", [LINK_MODE_PER_POLL] = "per-poll"};
-
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *mode = (LinkMode)i;
-            return TRUE;
-        }
-    }
-    wrong(error, "--link: \"%s\" is none of auto, keep, per-poll", text);
-    return FALSE;
-}
-
-static gboolean check_command(const char *line, GError **error)
-{
-    SystemCommand *command = system_command_new(line, error);
-
-    if (!command)
-        g_prefix_error(error, "--recover.command: ");
-    system_command_free(command);
-    return command != NULL;
-}
-
-static gboolean check_adapter(char **adapter, GError **error)
-{
-    char address[18];
-    const char *digits = *adapter + 3;
-
-    if (bluez_parse_address(*adapter, address)) {
-        g_free(*adapter);
-        *adapter = g_strdup(address);
-        return TRUE;
-    }
-    if (g_str_has_prefix(*adapter, "hci") && *digits && strlen(digits) <= 4 &&
-        strspn(digits, "0123456789") == strlen(digits))
-        return TRUE;
-    wrong(error, "--adapter: \"%s\" is neither like hci0 nor an adapter's address", *adapter);
-    return FALSE;
-}
-
 /* ---- batteries ------------------------------------------------------------------------------- */
 
 static void battery_spec_free(gpointer data)
@@ -144,29 +43,32 @@ static void battery_spec_free(gpointer data)
 static gboolean check_name(const char *argument, const char *name, GError **error)
 {
     if (*name == '\0' || strlen(name) >= BATTERY_NAME_SIZE || !g_utf8_validate(name, -1, NULL)) {
-        wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument, BATTERY_NAME_SIZE - 1);
+        value_wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument,
+                    BATTERY_NAME_SIZE - 1);
         return FALSE;
     }
     for (const char *c = name; *c; c++) {
         if (g_ascii_iscntrl(*c) || strchr("\"'\\", *c)) {
-            wrong(error, "%s: a name may not contain quotes, backslashes or control characters",
-                  argument);
+            value_wrong(error,
+                        "%s: a name may not contain quotes, backslashes or control characters",
+                        argument);
             return FALSE;
         }
     }
     return TRUE;
 }
 
-static gboolean add_battery(GPtrArray *batteries, const char *argument, GError **error)
+static gboolean add_battery(Options *options, const char *argument, GError **error)
 {
+    GPtrArray *batteries = options->batteries;
     const char *equals = strchr(argument, '=');
     const char *name = equals ? equals + 1 : NULL;
     g_autofree char *text = equals ? g_strndup(argument, (gsize)(equals - argument)) : NULL;
     char address[18];
 
     if (!bluez_parse_address(text ? text : argument, address)) {
-        wrong(error, "\"%s\" is not a Bluetooth address; say for example A4:C1:38:01:02:03",
-              text ? text : argument);
+        value_wrong(error, "\"%s\" is not a Bluetooth address; say for example A4:C1:38:01:02:03",
+                    text ? text : argument);
         return FALSE;
     }
     if (name && !check_name(argument, name, error))
@@ -175,16 +77,16 @@ static gboolean add_battery(GPtrArray *batteries, const char *argument, GError *
         const BatterySpec *other = batteries->pdata[i];
 
         if (strcmp(other->address, address) == 0) {
-            wrong(error, "%s is given twice", address);
+            value_wrong(error, "%s is given twice", address);
             return FALSE;
         }
         if (strcmp(other->name ? other->name : other->address, name ? name : address) == 0) {
-            wrong(error, "the name \"%s\" is given to two batteries", name ? name : address);
+            value_wrong(error, "the name \"%s\" is given to two batteries", name ? name : address);
             return FALSE;
         }
     }
     if (batteries->len >= MAX_BATTERIES) {
-        wrong(error, "more than %d batteries; run several exporters", MAX_BATTERIES);
+        value_wrong(error, "more than %d batteries; run several exporters", MAX_BATTERIES);
         return FALSE;
     }
 
@@ -192,6 +94,8 @@ static gboolean add_battery(GPtrArray *batteries, const char *argument, GError *
 
     g_strlcpy(spec->address, address, sizeof spec->address);
     spec->name = g_strdup(name);
+    spec->interval_us = options->interval_us;
+    spec->renew_us = options->renew_us;
     g_ptr_array_add(batteries, spec);
     return TRUE;
 }
@@ -200,6 +104,8 @@ static gboolean add_battery(GPtrArray *batteries, const char *argument, GError *
 
 /* What GOption puts the words into, before anything is checked. */
 typedef struct {
+    Config *config; /* what a file says, or NULL; its words are among the others */
+    char *config_path;
     char *interval;
     char *renew;
     char *link;
@@ -214,24 +120,70 @@ typedef struct {
 /* Which of the modes it is to run in, and whether they have the batteries that they need. */
 static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
-    gboolean batteries = words->addresses && words->addresses[0];
+    gboolean batteries = (words->addresses && words->addresses[0]) ||
+                         (words->config && words->config->batteries->len > 0);
 
     if (options->once + options->check + (words->scan != NULL) > 1) {
-        wrong(error, "only one of --once, --scan and --check can be done at a time");
+        value_wrong(error, "only one of --once, --scan and --check can be done at a time");
         return FALSE;
     }
-    if (words->scan && batteries) {
-        wrong(error, "--scan takes no battery; it lists what is in range");
+    if (words->scan && words->addresses && words->addresses[0]) {
+        value_wrong(error, "--scan takes no battery; it lists what is in range");
         return FALSE;
     }
     if (words->scan)
-        return parse_duration("--scan", words->scan, &options->scan_us, error) &&
-               check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
-                           error);
+        return value_parse_duration("--scan", words->scan, &options->scan_us, error) &&
+               value_check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
+                                 error);
     if (!batteries && !options->check) {
-        wrong(error, "no battery given; say its Bluetooth address, for example "
-                     "bms-exporter A4:C1:38:01:02:03; --scan finds it");
+        value_wrong(error, "no battery given; say its Bluetooth address, for example "
+                           "bms-exporter A4:C1:38:01:02:03; --scan finds it");
         return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean parse_interval(const char *text, gint64 *us, GError **error)
+{
+    return value_parse_duration("--poll.interval", text, us, error) &&
+           value_check_range("--poll.interval", text, *us, min_interval_us, max_interval_us, error);
+}
+
+static gboolean parse_renew(const char *text, gint64 *us, GError **error)
+{
+    return value_parse_duration("--session.renew", text, us, error) &&
+           (*us == 0 ||
+            value_check_range("--session.renew", text, *us, min_renew_us, max_renew_us, error));
+}
+
+/* One that the file has a group for. */
+static gboolean add_config_battery(Options *options, const ConfigBattery *battery, GError **error)
+{
+    g_autofree char *argument = battery->name
+                                    ? g_strconcat(battery->address, "=", battery->name, NULL)
+                                    : g_strdup(battery->address);
+    BatterySpec *spec;
+
+    if (!add_battery(options, argument, error))
+        return FALSE;
+    spec = options->batteries->pdata[options->batteries->len - 1];
+    if (battery->interval && !parse_interval(battery->interval, &spec->interval_us, error))
+        return FALSE;
+    return !battery->renew || parse_renew(battery->renew, &spec->renew_us, error);
+}
+
+static gboolean add_batteries(Options *options, const Words *words, GError **error)
+{
+    for (char **address = words->addresses; address && *address; address++)
+        if (!add_battery(options, *address, error))
+            return FALSE;
+    for (guint i = 0; words->config && i < words->config->batteries->len; i++) {
+        const ConfigBattery *battery = words->config->batteries->pdata[i];
+
+        if (!add_config_battery(options, battery, error)) {
+            g_prefix_error(error, "%s: [%s] ", words->config_path, battery->address);
+            return FALSE;
+        }
     }
     return TRUE;
 }
@@ -248,25 +200,17 @@ static gboolean check(Options *options, Words *words, GError **error)
     /* These two say themselves what they find. */
     if (!words->log_level && (options->check || options->scan_us))
         level = "error";
-    for (char **address = words->addresses; address && *address; address++)
-        if (!add_battery(options->batteries, *address, error))
-            return FALSE;
-    if (!parse_duration("--poll.interval", interval, &options->interval_us, error) ||
-        !check_range("--poll.interval", interval, options->interval_us, min_interval_us,
-                     max_interval_us, error) ||
-        !parse_duration("--session.renew", renew, &options->renew_us, error))
+    if (!parse_interval(interval, &options->interval_us, error) ||
+        !parse_renew(renew, &options->renew_us, error) || !add_batteries(options, words, error))
         return FALSE;
-    if (options->renew_us != 0 && !check_range("--session.renew", renew, options->renew_us,
-                                               min_renew_us, max_renew_us, error))
+    if (words->link && !value_parse_link_mode(words->link, &options->link_mode, error))
         return FALSE;
-    if (words->link && !parse_link_mode(words->link, &options->link_mode, error))
-        return FALSE;
-    if (!parse_duration("--link.release-time", release, &options->release_us, error) ||
-        !check_range("--link.release-time", release, options->release_us, min_release_us,
-                     max_release_us, error))
+    if (!value_parse_duration("--link.release-time", release, &options->release_us, error) ||
+        !value_check_range("--link.release-time", release, options->release_us, min_release_us,
+                           max_release_us, error))
         return FALSE;
     if (!log_level_parse(level, &options->log_level)) {
-        wrong(error, "--log.level: \"%s\" is none of debug, info, warn, error", level);
+        value_wrong(error, "--log.level: \"%s\" is none of debug, info, warn, error", level);
         return FALSE;
     }
     if (!options->listen)
@@ -279,17 +223,17 @@ static gboolean check(Options *options, Words *words, GError **error)
     }
     if (!options->telemetry_path)
         options->telemetry_path = g_strdup(DEFAULT_PATH);
-    if (!check_path(options->telemetry_path, error))
+    if (!value_check_path(options->telemetry_path, error))
         return FALSE;
-    if (options->recover_command && !check_command(options->recover_command, error))
+    if (options->recover_command && !value_check_command(options->recover_command, error))
         return FALSE;
-    return !options->adapter || check_adapter(&options->adapter, error);
+    return !options->adapter || value_check_adapter(&options->adapter, error);
 }
 
 /* GOption does not mind a value behind a switch, as in --once=no. */
-static gboolean check_switches(const GOptionEntry *entries, int argc, char **argv, GError **error)
+static gboolean check_switches(const GOptionEntry *entries, char **argv, GError **error)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+    for (int i = 1; argv[i] && strcmp(argv[i], "--") != 0; i++) {
         const char *equals = strchr(argv[i], '=');
 
         for (const GOptionEntry *entry = entries; equals && entry->long_name; entry++) {
@@ -297,7 +241,7 @@ static gboolean check_switches(const GOptionEntry *entries, int argc, char **arg
 
             if (entry->arg == G_OPTION_ARG_NONE && equals == argv[i] + 2 + length &&
                 strncmp(argv[i] + 2, entry->long_name, length) == 0) {
-                wrong(error, "--%s takes no value", entry->long_name);
+                value_wrong(error, "--%s takes no value", entry->long_name);
                 return FALSE;
             }
         }
@@ -325,7 +269,50 @@ static void add_entries(GOptionContext *context, const GOptionEntry *entries, Wo
     g_option_context_set_main_group(context, group);
 }
 
-static gboolean parse_words(Options *options, Words *words, int argc, char **argv, GError **error)
+/* Whether an option is on the command line. */
+static gboolean is_given(char **argv, const char *option)
+{
+    gsize length = strcspn(option, "=");
+
+    for (char **word = argv + 1; *word && strcmp(*word, "--") != 0; word++)
+        if (strncmp(*word, option, length) == 0 &&
+            ((*word)[length] == '\0' || (*word)[length] == '='))
+            return TRUE;
+    return FALSE;
+}
+
+/* The file that the command line names. It must be known before anything else is parsed. */
+static const char *find_config(char **argv)
+{
+    static const char option[] = "--config";
+    const gsize length = sizeof option - 1;
+
+    for (char **word = argv + 1; *word && strcmp(*word, "--") != 0; word++) {
+        if (g_str_has_prefix(*word, "--config="))
+            return *word + length + 1;
+        if (strcmp(*word, option) == 0)
+            return word[1];
+    }
+    return NULL;
+}
+
+/* The words of the file and then those of the command line, which has the last word: of an option
+ * that both have, the file's are left out. */
+static char **join_words(const Config *config, char **argv)
+{
+    GPtrArray *words = g_ptr_array_new();
+
+    g_ptr_array_add(words, g_strdup(argv[0]));
+    for (guint i = 0; config && i < config->words->len; i++)
+        if (!is_given(argv, config->words->pdata[i]))
+            g_ptr_array_add(words, g_strdup(config->words->pdata[i]));
+    for (char **word = argv + 1; *word; word++)
+        g_ptr_array_add(words, g_strdup(*word));
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+static gboolean parse_words(Options *options, Words *words, char **argv, GError **error)
 {
     /* GOption wants a pointer to data, which ISO C does not make of one to a function. */
     const union {
@@ -342,6 +329,8 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
          "Bluetooth adapter (default: the first that is on)", "hciN|ADDRESS"},
         {"battery.password-file", 0, 0, G_OPTION_ARG_FILENAME, &options->password_file,
          "File with the batteries' passwords", "FILE"},
+        {"config", 0, 0, G_OPTION_ARG_FILENAME, &words->config_path,
+         "File with these options and batteries; SIGHUP reads it again", "FILE"},
         {"poll.interval", 0, 0, G_OPTION_ARG_STRING, &words->interval,
          "Time between two polls (default " DEFAULT_INTERVAL " s)", "TIME"},
         {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
@@ -376,8 +365,14 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
     };
     g_autoptr(GOptionContext) context = g_option_context_new("ADDRESS[=NAME]…");
 
-    if (!check_switches(entries, argc, argv, error))
+    const char *path = find_config(argv);
+    g_auto(GStrv) joined = NULL;
+
+    if (!check_switches(entries, argv, error))
         return FALSE;
+    if (path && !(words->config = config_read(path, entries, error)))
+        return FALSE;
+    joined = join_words(words->config, argv);
 
     g_option_context_set_summary(
         context,
@@ -387,11 +382,13 @@ static gboolean parse_words(Options *options, Words *words, int argc, char **arg
         context, "TIME is in seconds, or with a unit: 500ms, 10s, 10m, 1h.\n"
                  "Two batteries: bms-exporter A4:C1:38:01:02:03=house A4:C1:38:01:02:04=starter");
     add_entries(context, entries, words);
-    return g_option_context_parse(context, &argc, &argv, error);
+    return g_option_context_parse_strv(context, &joined, error);
 }
 
 static void words_clear(Words *words)
 {
+    config_free(words->config);
+    g_free(words->config_path);
     g_free(words->interval);
     g_free(words->renew);
     g_free(words->link);
@@ -401,30 +398,53 @@ static void words_clear(Words *words)
     g_strfreev(words->addresses);
 }
 
-OptionsOutcome options_parse(Options *options, int argc, char **argv)
+/* Wrong or not, @a options is to be cleared afterwards. */
+static gboolean load(Options *options, char **argv, gboolean *version, GError **error)
 {
-    g_autoptr(GError) error = NULL;
-    OptionsOutcome outcome = OPTIONS_RUN;
     Words words = {0};
+    gboolean good;
 
     memset(options, 0, sizeof *options);
     options->batteries = g_ptr_array_new_with_free_func(battery_spec_free);
-    if (!parse_words(options, &words, argc, argv, &error) ||
-        (!words.version && !check(options, &words, &error)))
-        outcome = OPTIONS_WRONG;
-    else if (words.version)
-        outcome = OPTIONS_DONE;
-    if (outcome == OPTIONS_WRONG) {
-        /* One line, whatever was typed. */
-        for (char *c = error->message; *c; c++)
-            *c = g_ascii_iscntrl(*c) ? '?' : *c;
-        g_printerr("bms-exporter: %s (see --help)\n", error->message);
-    } else if (outcome == OPTIONS_DONE) {
-        g_print("bms-exporter %s (%s)\n", bms_version, bms_revision);
-    }
+    good = parse_words(options, &words, argv, error) &&
+           (words.version || check(options, &words, error));
     options->legacy = !words.no_legacy;
+    options->argv = g_strdupv(argv);
+    *version = words.version;
     words_clear(&words);
-    return outcome;
+    /* One line, whatever was typed. */
+    for (char *c = good ? NULL : (*error)->message; c && *c; c++)
+        *c = g_ascii_iscntrl(*c) ? '?' : *c;
+    return good;
+}
+
+OptionsOutcome options_parse(Options *options, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean version;
+
+    if (!load(options, argv, &version, &error)) {
+        g_printerr("bms-exporter: %s (see --help)\n", error->message);
+        return OPTIONS_WRONG;
+    }
+    if (!version)
+        return OPTIONS_RUN;
+    g_print("bms-exporter %s (%s)\n", bms_version, bms_revision);
+    return OPTIONS_DONE;
+}
+
+gboolean options_reload(Options *options, GError **error)
+{
+    gboolean version;
+    Options new;
+
+    if (!load(&new, options->argv, &version, error)) {
+        options_clear(&new);
+        return FALSE;
+    }
+    options_clear(options);
+    *options = new;
+    return TRUE;
 }
 
 void options_clear(Options *options)
@@ -435,4 +455,5 @@ void options_clear(Options *options)
     g_clear_pointer(&options->adapter, g_free);
     g_clear_pointer(&options->password_file, g_free);
     g_clear_pointer(&options->recover_command, g_free);
+    g_clear_pointer(&options->argv, g_strfreev);
 }

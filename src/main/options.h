@@ -11,6 +11,8 @@
 typedef struct {
     char address[18]; /**< upper case */
     char *name;       /**< NULL for the address */
+    gint64 interval_us;
+    gint64 renew_us; /**< 0 for never */
 } BatterySpec;
 
 /** Whether links are kept from poll to poll. */
@@ -35,6 +37,7 @@ typedef struct {
     gboolean once;
     gboolean power_cycle;
     char *recover_command; /**< checked, or NULL */
+    char **argv;           /**< the command line, to be parsed again */
     gint64 scan_us;        /**< --scan: how long; 0 if it was not asked for */
     gboolean check;        /**< --check; there may be no battery */
 } Options;
@@ -43,10 +46,16 @@ typedef struct {
 typedef enum { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG } OptionsOutcome;
 
 /**
- * Parses the command line. --help and --version print and give OPTIONS_DONE. For OPTIONS_WRONG one
- * line on stderr has told what is wrong and what would be right.
+ * Parses the command line and the file that it may name. --help and --version print and give
+ * OPTIONS_DONE. For OPTIONS_WRONG one line on stderr has told what is wrong and what would be
+ * right.
+ * @param argv ended by NULL
  */
-OptionsOutcome options_parse(Options *options, int argc, char **argv);
+OptionsOutcome options_parse(Options *options, char **argv);
+
+/** Parses the same again, now that the file may say something else.
+ * @return FALSE with @a error, and @a options as they were */
+gboolean options_reload(Options *options, GError **error);
 
 void options_clear(Options *options);
 

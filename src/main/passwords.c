@@ -5,12 +5,10 @@
 #include "bluez.h"
 #include "jbd.h"
 #include "log.h"
+#include "system.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define CREDENTIAL "password" /* LoadCredential=password:… */
 
@@ -24,75 +22,6 @@ struct Passwords {
     Password
         list[]; /* as long as the file has lines; never moved, so that no copy is left behind */
 };
-
-/* ---- the file -------------------------------------------------------------------------------- */
-
-static gboolean fail(GError **error, const char *path, const char *what)
-{
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the password file %s %s", path, what);
-    return FALSE;
-}
-
-static gboolean check_file(int fd, const char *path, GError **error)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return fail(error, path, g_strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        return fail(error, path, "is not a regular file");
-    if (status.st_mode & S_IROTH)
-        log_warn("everybody can read the passwords in %s; chmod o= would mend that", path);
-    return TRUE;
-}
-
-/* @return how many bytes of @a text are filled, or −1 */
-static gssize read_all(int fd, char *text, gsize size)
-{
-    gsize used = 0;
-
-    while (used < size) {
-        ssize_t got = read(fd, text + used, size - used);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        used += (gsize)got;
-    }
-    return (gssize)used;
-}
-
-/* @param text PASSWORDS_MAX_FILE + 1 bytes, in which a NUL ends what was read */
-static gboolean read_file(const char *path, char *text, GError **error)
-{
-    /* A FIFO would wait for its other end, and a terminal become ours. */
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    gboolean good;
-    gssize used;
-
-    if (fd < 0) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                    "the password file %s cannot be opened: %s", path, g_strerror(errno));
-        return FALSE;
-    }
-    good = check_file(fd, path, error);
-    if (good) {
-        used = read_all(fd, text, PASSWORDS_MAX_FILE + 1);
-        if (used < 0)
-            good = fail(error, path, "cannot be read");
-        else if (used > PASSWORDS_MAX_FILE)
-            good = fail(error, path, "is longer than 64 KiB");
-        else if (memchr(text, '\0', (gsize)used))
-            good = fail(error, path, "is not a text");
-        else
-            text[used] = '\0';
-    }
-    close(fd);
-    return good;
-}
 
 /* ---- its lines ------------------------------------------------------------------------------- */
 
@@ -192,15 +121,20 @@ Passwords *passwords_read(const char *path, GError **error)
 {
     g_autofree char *credential = path ? NULL : credential_path();
     Passwords *passwords = NULL;
+    mode_t mode = 0;
     char *text;
 
     path = path ? path : credential;
     if (!path)
         return g_malloc0(sizeof *passwords);
-    text = g_malloc0(PASSWORDS_MAX_FILE + 1);
-    if (read_file(path, text, error))
+    text = g_malloc0(SYSTEM_MAX_FILE + 1);
+    if (!system_read_file(path, text, &mode, error))
+        g_prefix_error(error, "the password file ");
+    else
         passwords = parse(path, text, error);
-    explicit_bzero(text, PASSWORDS_MAX_FILE + 1);
+    if (passwords && mode & S_IROTH)
+        log_warn("everybody can read the passwords in %s; chmod o= would mend that", path);
+    explicit_bzero(text, SYSTEM_MAX_FILE + 1);
     g_free(text);
     return passwords;
 }

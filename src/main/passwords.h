@@ -12,8 +12,6 @@
 
 #include <glib.h>
 
-enum { PASSWORDS_MAX_FILE = 65536 };
-
 typedef struct Passwords Passwords;
 
 /**

@@ -18,12 +18,19 @@ Rungs *rungs_new(Bluez *bluez, const Options *options)
     Rungs *rungs = g_new0(Rungs, 1);
 
     rungs->bluez = bluez;
-    rungs->may_cycle = options->power_cycle;
-    if (options->recover_command)
-        rungs->command = system_command_new(options->recover_command, NULL);
+    rungs_follow(rungs, options);
     recovery_limit_init(&rungs->cycle_limit, 5 * MINUTE, 60 * MINUTE);
     recovery_limit_init(&rungs->command_limit, 10 * MINUTE, 120 * MINUTE);
     return rungs;
+}
+
+void rungs_follow(Rungs *rungs, const Options *options)
+{
+    rungs->may_cycle = options->power_cycle;
+    system_command_free(rungs->command);
+    rungs->command = NULL;
+    if (options->recover_command)
+        rungs->command = system_command_new(options->recover_command, NULL);
 }
 
 void rungs_free(Rungs *rungs)

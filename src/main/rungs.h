@@ -12,9 +12,12 @@
 
 typedef struct Rungs Rungs;
 
-/** Keeps neither @a bluez nor @a options; both must outlive it. */
+/** Does not own @a bluez, which must outlive it. */
 Rungs *rungs_new(Bluez *bluez, const Options *options);
 void rungs_free(Rungs *rungs);
+
+/** Other options hold from now on. What was done already counts on. */
+void rungs_follow(Rungs *rungs, const Options *options);
 
 /** Takes RECOVERY_POWER_CYCLE or RECOVERY_COMMAND for the sake of @a battery.
  * @return whether it was begun; it may be forbidden, or too soon */

@@ -218,6 +218,12 @@ void unit_set_password(Unit *unit, const char *password)
         poller_link_events.kick(unit->poller); /* it may be what was missing */
 }
 
+void unit_configure(Unit *unit, const char *name, const PollerConfig *config)
+{
+    battery_configure(&unit->battery, name, config->interval_us);
+    poller_configure(unit->poller, config);
+}
+
 void unit_start(Unit *unit)
 {
     poller_start(unit->poller);

@@ -35,6 +35,9 @@ void unit_free(Unit *unit);
 /** Gives it the battery's password, which is copied, or NULL for none. */
 void unit_set_password(Unit *unit, const char *password);
 
+/** Another name, or another interval; see poller_configure(). */
+void unit_configure(Unit *unit, const char *name, const PollerConfig *config);
+
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
 /** See poller_take_turns(). */

@@ -388,12 +388,26 @@ void poller_stop(Poller *poller)
     rearm(poller);
 }
 
-void poller_take_turns(Poller *poller)
+void poller_configure(Poller *poller, const PollerConfig *config)
 {
-    poller->config.turns = true;
-    if (poller->state == IDLE)
+    /* A shorter slot than the one under way begins at once. */
+    if (config->interval_us < poller->config.interval_us)
+        poller->slot_end = earlier(poller->slot_end, poller_now(poller) + config->interval_us);
+    poller->config.interval_us = config->interval_us;
+    poller->config.renew_us = config->renew_us;
+    poller->config.turns = config->turns;
+    recovery_set_interval(&poller->recovery, config->interval_us);
+    if (config->turns && poller->state == IDLE)
         poller_close_link(poller, SESSION_TURN);
     rearm(poller);
+}
+
+void poller_take_turns(Poller *poller)
+{
+    PollerConfig config = poller->config;
+
+    config.turns = true;
+    poller_configure(poller, &config);
 }
 
 void poller_release(Poller *poller, int64_t duration_us)

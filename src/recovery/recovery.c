@@ -116,13 +116,19 @@ static int64_t next_delay(Recovery *recovery)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-void recovery_init(Recovery *recovery, int64_t interval_us, uint32_t seed)
+void recovery_set_interval(Recovery *recovery, int64_t interval_us)
 {
     int64_t longest = interval_us;
 
     longest = longest < MIN_LONGEST_MS * INT64_C(1000) ? MIN_LONGEST_MS * INT64_C(1000) : longest;
     longest = longest > MAX_LONGEST_MS * INT64_C(1000) ? MAX_LONGEST_MS * INT64_C(1000) : longest;
-    *recovery = (Recovery){.max_delay_us = longest, .random = seed ? seed : 1};
+    recovery->max_delay_us = longest;
+}
+
+void recovery_init(Recovery *recovery, int64_t interval_us, uint32_t seed)
+{
+    *recovery = (Recovery){.random = seed ? seed : 1};
+    recovery_set_interval(recovery, interval_us);
 }
 
 void recovery_on_frame(Recovery *recovery)

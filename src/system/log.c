@@ -155,6 +155,11 @@ static GLogWriterOutput write_glib_message(GLogLevelFlags flags, const GLogField
     return G_LOG_WRITER_HANDLED;
 }
 
+void log_set_level(LogLevel level)
+{
+    settings.level = level;
+}
+
 void log_init(LogLevel level, gboolean journal)
 {
     settings.level = level;

@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     printed = g_string_new(NULL);
     g_set_printerr_handler(keep);
     g_set_print_handler(forget);
-    switch (options_parse(&options, argc, argv)) {
+    switch (options_parse(&options, argv)) {
     case OPTIONS_RUN:
         check_taken(&options);
         CHECK(printed->len == 0);

@@ -485,7 +485,7 @@ class Bench:
         """Starts an exporter; the battery is the first one unless arguments name any, or none is
         needed."""
         arguments = list(arguments)
-        if not any(re.match('[0-9A-Fa-f]{2}:|--scan|--check', a) for a in arguments):
+        if not any(re.match('[0-9A-Fa-f]{2}:|--scan|--check|--config', a) for a in arguments):
             arguments.append(ADDRESS)
         self.exporter = self._keep(Exporter(self, *arguments, **settings))
         return self.exporter
