@@ -7,6 +7,7 @@
 #include "check_battery.h"
 #include "log.h"
 #include "modes.h"
+#include "passwords.h"
 #include "web.h"
 
 #include <glib-unix.h>
@@ -24,6 +25,7 @@ typedef struct {
     GMainLoop *loop;
     Bluez *bluez;
     Report report;
+    Passwords *passwords;  /* NULL if they cannot be read */
     CheckBattery *battery; /* the one that is being checked, or NULL */
     guint next_battery;
     guint next_address;
@@ -189,6 +191,20 @@ static void on_battery_done(void *user)
         check_batteries(check);
 }
 
+static void read_passwords(Check *check)
+{
+    g_autoptr(GError) error = NULL;
+
+    check->passwords = passwords_read(check->options->password_file, &error);
+    if (!check->passwords)
+        report_wrong(&check->report, "passwords", error->message, NULL);
+}
+
+static const char *password_of(const Check *check, const BatterySpec *spec)
+{
+    return check->passwords ? passwords_find(check->passwords, spec->address) : NULL;
+}
+
 static void check_batteries(Check *check)
 {
     const GPtrArray *specs = check->options->batteries;
@@ -199,8 +215,8 @@ static void check_batteries(Check *check)
         const BatterySpec *spec = specs->pdata[check->next_battery++];
 
         if (bluez_fault(check->bluez, NULL) == LINK_FAULT_NONE) {
-            check->battery =
-                check_battery_new(check->bluez, spec, &check->report, on_battery_done, check);
+            check->battery = check_battery_new(check->bluez, spec, password_of(check, spec),
+                                               &check->report, on_battery_done, check);
             return;
         }
         report_skipped(&check->report, spec->name ? spec->name : spec->address);
@@ -253,6 +269,7 @@ static void begin(Check *check, LinkFault fault, Advice *advice)
     g_clear_handle_id(&check->timer, g_source_remove);
     tell_machine(check, part_of(fault), advice);
     advice_clear(advice);
+    read_passwords(check);
     check_batteries(check);
 }
 
@@ -317,6 +334,7 @@ int check_run(const Options *options)
     g_clear_handle_id(&check.idle, g_source_remove);
     g_clear_pointer(&check.battery, check_battery_free);
     bluez_free(check.bluez);
+    g_clear_pointer(&check.passwords, passwords_free);
     output_free(check.report.output);
     g_main_loop_unref(check.loop);
     return check.exit_status;

@@ -31,6 +31,7 @@ static const char *const step_names[] = {"range",         "connect", "services",
 struct CheckBattery {
     Bluez *bluez;
     const BatterySpec *spec;
+    const char *password;
     Report *report;
     void (*done)(void *user);
     void *user;
@@ -298,6 +299,7 @@ static void begin_unit(CheckBattery *check)
 
     check->unit =
         unit_new(check->bluez, check->spec->address, check->spec->name, &config, &unit_host, check);
+    unit_set_password(check->unit, check->password);
     check->timer = g_timeout_add_seconds(LIMIT_SECONDS, on_limit, check);
     unit_start(check->unit);
 }
@@ -395,13 +397,14 @@ static gboolean on_range_limit(gpointer user)
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, Report *report,
-                                void (*done)(void *user), void *user)
+CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, const char *password,
+                                Report *report, void (*done)(void *user), void *user)
 {
     CheckBattery *check = g_new0(CheckBattery, 1);
 
     check->bluez = bluez;
     check->spec = spec;
+    check->password = password;
     check->report = report;
     check->done = done;
     check->user = user;

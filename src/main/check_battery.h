@@ -15,10 +15,11 @@ typedef struct CheckBattery CheckBattery;
 
 /**
  * Begins at once; only while bluez_fault() is LINK_FAULT_NONE.
+ * @param password NULL for none; valid until it is done
  * @param done called once, from the main loop, when it is over and the link is closed
  */
-CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, Report *report,
-                                void (*done)(void *user), void *user);
+CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, const char *password,
+                                Report *report, void (*done)(void *user), void *user);
 
 /** Once done, or at any time, giving up at once. */
 void check_battery_free(CheckBattery *check);

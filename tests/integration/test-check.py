@@ -272,7 +272,7 @@ battery('other services', 'services', '^not a JBD board: services seen are 1800'
 battery('StartNotify fails', 'notifications', '^notifications could not be switched on: no$',
         'bluetoothctl remove ' + ADDRESS, FAULT + 'notify-fail org.bluez.Error.Failed no')
 battery('silence', '03', '^connected but silent', 'wake', FAULT + 'silent')
-battery('an echo', '03', 'echoes', 'password', FAULT + 'echo')
+battery('an echo', '03', 'wants to be paired', 'six digits', FAULT + 'echo')
 battery('noise', '03', 'damaged', 'inverter', FAULT + 'corrupt')
 battery('a refusal', '03', 'refuses', 'close the phone app', FAULT + 'error-status 81 03')
 battery('a refusal of 04 only', '04', 'refuses', 'close the phone app',
@@ -282,6 +282,37 @@ battery('the link drops before an answer', '03', 'the connection broke', 'closer
         FAULT + 'silent', FAULT + 'drop-every 1')
 battery('writing fails', '03', '^writing failed: no$', None,
         FAULT + 'write-fail org.bluez.Error.Failed no')
+
+
+def passwords(bench, text):
+    path = bench.directory + '/passwords'
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), 'w') as file:
+        file.write(text)
+    return '--battery.password-file=' + path
+
+
+@test
+def password(bench):
+    """A board that wants a password is unlocked with the one from the file"""
+    exporter = with_sim(bench, ADDRESS + ',password=123456',
+                        arguments=(passwords(bench, '123456\n'), ADDRESS + '=house'))
+    Report(exporter, 0).ok('house: 03', 'house: 04')
+
+
+@test
+def no_password(bench):
+    """A board that wants a password, and none is known"""
+    report = Report(with_sim(bench, ADDRESS + ',password=123456'), 1)
+    report.wrong('house: 03', 'wants a password', '--battery.password-file')
+
+
+@test
+def wrong_password_file(bench):
+    """Passwords that cannot be read are told of, and the rest is checked"""
+    report = Report(with_sim(bench, arguments=('--battery.password-file=/nonexistent',
+                                               ADDRESS + '=house')), 1)
+    report.wrong('passwords', 'nonexistent', None)
+    report.ok('house: 03', 'house: 04', 'port')
 
 
 @test
