@@ -3,7 +3,7 @@
 #   make          builds build/bms-exporter and touches nothing else
 #   make run      installs what is missing, builds, runs: MAC=AA:BB:CC:DD:EE:FF, or a simulated battery
 #   make check    installs what is missing, builds, runs the tests
-#   make check-realstack  runs it against the real bluetoothd and kernel, in a virtual machine
+#   make check-realstack  of these, runs those against the real bluetoothd and kernel only
 #   make help     lists the rest
 
 VERSION := 0.1.0
@@ -143,22 +143,29 @@ integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integr
 
 check: check-deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
-	@prove -j$(shell nproc) --timer tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+	@prove -j$(shell nproc) --timer tests/realstack/run tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
-# The shipped binary against the real bluetoothd and kernel, in a virtual machine; not part of check,
-# because it takes a quarter of an hour.
+# The shipped binary against the real bluetoothd and kernel, in virtual machines.
 .PHONY: check-realstack
 check-realstack: check-deps
-	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/realstack-peer
-	@prove -v tests/realstack/run
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(REALSTACK)
+	@BMS_JOBS=$(shell nproc) prove -v tests/realstack/run
+
+REALSTACK := build/bms-exporter build/realstack-peer build/realstack-agent build/realstack/fetched
 
 build/realstack-peer: $(call objects,obj,$(PEER_SOURCES))
+build/realstack-agent: $(call objects,obj,$(AGENT_SOURCES))
+build/realstack-%:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ -lm
 
+# Programs and kernel of the virtual machine; before the tests, which are not to wait for them.
+build/realstack/fetched:
+	$(Q)tests/realstack/run --fetch && touch $@
+
 .PHONY: check-build
 check-build: build/bms-exporter build/bms-sim build/san/bms-exporter build/tools/promtool \
-    $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+    $(REALSTACK) $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
 # promtool comes only in the package of the Prometheus server. Nobody who tests this program asked
 # for one on the machine, so it is taken out of the package and the package left alone.

@@ -1,18 +1,10 @@
-#!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""The cases. Runs inside the virtual machine; see run."""
-import os
-import sys
+"""The cases; see run."""
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
-
-import glob
 import signal
 
-from stack import Stack, case
 from harness import check, equal
-from tap import run
+from stack import case
 
 
 def failures(metrics):
@@ -312,13 +304,10 @@ def rfkill(stack):
     """An adapter that is blocked and unblocked: reading goes on."""
     exporter = stack.start()
     stack.reads(exporter)
-    switch, = glob.glob('/sys/class/bluetooth/hci0/rfkill*/soft')
-    with open(switch, 'w') as file:
-        file.write('1')
+    stack.rfkill(True)
     exporter.logged('warning: .*the Bluetooth adapter is off or blocked')
     stack.gone(exporter)
-    with open(switch, 'w') as file:
-        file.write('0')
+    stack.rfkill(False)
     stack.reads(exporter)
 
 
@@ -414,11 +403,8 @@ def terminated_while_asking(stack):
 @case
 def once(stack):
     """--once prints what the board says, and leaves no link behind."""
-    exporter = stack.start('--once', hand_over=False)
+    exporter = stack.start('--once', serves=False)
     equal(exporter.end(), 0, 'exit status')
     check('bms_charge_cycles_total{battery="%s"} %d' % (stack.peer.address,
           stack.peer.truth.cycles) in exporter.output.decode(), 'what is printed')
     stack.disconnected()
-
-
-run(Stack)

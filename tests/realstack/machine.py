@@ -15,12 +15,40 @@ import stat
 import subprocess
 
 PACKAGES = 'qemu-system-x86 bluez bluez-test-tools busybox-static kmod'.split()
-MODULES = ('virtio_pci 9pnet_virtio 9p cmac ecb algif_hash algif_skcipher rfkill hci_vhci').split()
+MODULES = 'virtio_pci virtio_console cmac ecb algif_hash algif_skcipher rfkill hci_vhci'.split()
+
+# What there is in the machine, beside busybox, modules and libraries.
+PROGRAMS = ('/usr/bin/dbus-daemon', '/usr/lib/dbus-1.0/dbus-daemon-launch-helper', '/usr/bin/busctl',
+            '/usr/bin/btvirt', '/usr/bin/btmon', '/usr/libexec/bluetooth/bluetoothd')
+FILES = ('/usr/share/dbus-1/system.conf', '/etc/dbus-1/system.d/bluetooth.conf',
+         '/usr/share/dbus-1/system-services/org.bluez.service', '/etc/bluetooth/main.conf')
+ACCOUNTS = {
+    '/etc/passwd': 'root:x:0:0::/root:/bin/sh\nmessagebus:x:101:101::/:/bin/false\n'
+                   'nobody:x:65534:65534::/:/bin/false\n',
+    '/etc/group': 'root:x:0:\nmessagebus:x:101:\nbluetooth:x:102:\nnogroup:x:65534:\n',
+    '/etc/nsswitch.conf': 'passwd: files\ngroup: files\n',
+    '/etc/machine-id': '0123456789abcdef0123456789abcdef\n',
+}
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def output(*command, **settings):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **settings).stdout
+
+
+def read(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def unsigned(module):
+    mark = b'~Module signature appended~\n'
+    if not module.endswith(mark):
+        return module
+    # Before the mark: 12 bytes, the last four of which are the size of what is before them.
+    size = int.from_bytes(module[-len(mark) - 4:-len(mark)], 'big')
+    return module[:-len(mark) - 12 - size]
 
 
 class Machine:
@@ -30,10 +58,16 @@ class Machine:
         self.directory = directory
         self.kernel = kernel
         self.tools = self.path('tools')
-        self.boots = self.path('boot-' + (kernel or 'default'))
+        self.boots = self.path('kernel-' + (kernel or 'default'))
         # What was unpacked comes before what is installed.
         self.search = ':'.join([self.tools + each for each in ('/usr/bin', '/bin', '/sbin')] +
                                [os.environ.get('PATH', ''), '/usr/sbin:/sbin:/usr/bin:/bin'])
+
+    @property
+    def environment(self):
+        libraries = glob.glob(self.tools + '/usr/lib/*-linux-gnu*') + \
+            glob.glob(self.tools + '/lib/*-linux-gnu*')
+        return dict(os.environ, LD_LIBRARY_PATH=':'.join(libraries))
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -79,19 +113,19 @@ class Machine:
             if not found:
                 raise SystemExit('apt knows no kernel; is "apt-get update" needed?')
             package = found[1]
-        self._unpack('kernel', [package])
-        version = os.listdir(self.path('kernel/lib/modules'))[0]
+        self._unpack('linux', [package])
+        version = os.listdir(self.path('linux/lib/modules'))[0]
         new = self.boots + '.new'
         shutil.rmtree(new, ignore_errors=True)
         os.makedirs(new)
         self._write_kernel(version, new + '/vmlinux')
-        self._write_initrd(version, new + '/initrd.img')
+        self._write_modules(version, new + '/modules')
         os.rename(new, self.boots)
-        shutil.rmtree(self.path('kernel'))
+        shutil.rmtree(self.path('linux'))
 
     def _write_kernel(self, version, to):
         """Uncompressed: an emulated processor needs seconds to unpack it at each boot."""
-        with open(self.path('kernel/boot/vmlinuz-' + version), 'rb') as file:
+        with open(self.path('linux/boot/vmlinuz-' + version), 'rb') as file:
             image = file.read()
         start = image.find(b'\xfd7zXZ\0')
         if start >= 0:
@@ -99,62 +133,105 @@ class Machine:
         with open(to, 'wb') as file:
             file.write(image)
 
-    def _write_initrd(self, version, to):
-        """busybox, the modules, and the order in which they are to be loaded."""
-        root = self.path('kernel')
+    def _write_modules(self, version, to):
+        """An archive of the modules, and of the order in which they are to be loaded."""
+        root = self.path('linux')
         output(self.tool('depmod'), '-b', root, version)
         modules = {}
         for each in MODULES:
             shown = output(self.tool('modprobe'), '-d', root, '-S', version, '--show-depends', each)
             for path in re.findall(r'(?m)^insmod (\S+)', shown):
                 with (lzma.open if path.endswith('.xz') else open)(path, 'rb') as file:
-                    modules[os.path.basename(path).removesuffix('.xz')] = file.read()
+                    # Without its signature, which takes an emulated processor long to verify.
+                    modules[os.path.basename(path).removesuffix('.xz')] = unsigned(file.read())
         archive = Archive(to)
-        for each in 'bin', 'modules', 'proc', 'sys', 'dev', 'root':
-            archive.add(each, stat.S_IFDIR | 0o755)
-        with open(self.tool('busybox'), 'rb') as file:
-            archive.add('bin/busybox', stat.S_IFREG | 0o755, file.read())
         for name, content in modules.items():
-            archive.add('modules/' + name, stat.S_IFREG | 0o644, content)
-        archive.add('modules/order', stat.S_IFREG | 0o644, '\n'.join([*modules, '']).encode())
-        with open(HERE + '/init', 'rb') as file:
-            archive.add('init', stat.S_IFREG | 0o755, file.read())
+            archive.add('/modules/' + name, content)
+        archive.add('/modules/order', '\n'.join([*modules, '']).encode())
         archive.close()
 
     # ---- booting -------------------------------------------------------------------------------
 
-    def boot(self, repository, share, console, memory=448):
-        """Starts it; returns the process. What it says on its console goes to a file."""
-        libraries = glob.glob(self.tools + '/usr/lib/*-linux-gnu*') + \
-            glob.glob(self.tools + '/lib/*-linux-gnu*')
-        env = dict(os.environ, LD_LIBRARY_PATH=':'.join(libraries))
+    def _find(self, path):
+        """A file of Debian's: unpacked, or installed."""
+        for each in self.tools + path, self.tools + path.removeprefix('/usr'), path:
+            if os.path.exists(each):
+                return each
+        raise SystemExit('%s is missing' % path)
+
+    def _libraries(self, program):
+        return re.findall(r'(/\S+) \(0x', output('ldd', program, env=self.environment))
+
+    def write_image(self, to, programs):
+        """
+        All of the machine's files: it has no disk, and nothing of the host's but these. Programs
+        are given as {path there: path here}.
+        """
+        archive = Archive(to)
+        archive.add('/init', read(HERE + '/init'), 0o755)
+        archive.add('/bin/busybox', read(self.tool('busybox')), 0o755)
+        found = {path: self._find(path) for path in PROGRAMS}
+        found.update(programs)
+        libraries = {}
+        for path, source in found.items():
+            archive.add(path, read(source), 0o4755 if path.endswith('-helper') else 0o755)
+            for library in self._libraries(source):
+                libraries[os.path.basename(library)] = library
+        for name, source in libraries.items():
+            # The dynamic linker looks for libraries in /lib; for itself, there is but one place.
+            where = '/lib64/' if name.startswith('ld-linux') else '/lib/'
+            archive.add(where + name, read(source), 0o755)
+        for path in FILES:
+            archive.add(path, read(self._find(path)))
+        for path, text in ACCOUNTS.items():
+            archive.add(path, text.encode())
+        archive.close()
+        with open(to, 'ab') as file:
+            file.write(read(self.boots + '/modules'))
+
+    def boot(self, image, console, channel):
+        """Starts it; returns the process. console is a file, channel a descriptor for the agent."""
         command = [
-            self.tool('qemu-system-x86_64'), '-M', 'pc', '-cpu', 'max', '-smp', '2',
-            '-accel', 'tcg,thread=multi', '-m', str(memory), '-nic', 'none', '-display', 'none',
-            '-vga', 'none', '-no-reboot', '-monitor', 'none', '-serial', 'file:' + console,
-            '-kernel', self.boots + '/vmlinux', '-initrd', self.boots + '/initrd.img',
+            self.tool('qemu-system-x86_64'), '-M', 'pc', '-cpu', 'max', '-m', '256', '-nic', 'none',
+            # Time is what the processor has computed; when it has nothing to do, time leaps to the
+            # next timer. 2 ns an instruction make it as fast as a small single-board computer.
+            '-accel', 'tcg,thread=single', '-icount', 'shift=1,sleep=off', '-rtc', 'clock=vm',
+            '-display', 'none', '-vga', 'none', '-no-reboot', '-monitor', 'none',
+            '-serial', 'file:' + console, '-device', 'virtio-serial-pci',
+            '-chardev', 'socket,id=agent,fd=%d' % channel,
+            '-device', 'virtserialport,chardev=agent',
+            '-kernel', self.boots + '/vmlinux', '-initrd', image,
             '-append', 'console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable '
-                       'cryptomgr.notests repository=' + repository + ' tools=' + self.tools]
+                       'cryptomgr.notests rdinit=/init']
         for directory in (self.tools + '/usr/share/seabios', self.tools + '/usr/share/qemu'):
             if os.path.isdir(directory):
                 command += ['-L', directory]
-        for tag, path, mode in (('machine', '/', ',readonly=on,multidevs=remap'),
-                                ('share', share, '')):
-            command += ['-fsdev', 'local,id=%s,path=%s,security_model=none%s' % (tag, path, mode),
-                        '-device', 'virtio-9p-pci,fsdev=%s,mount_tag=%s' % (tag, tag)]
-        return subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', '--'] + command, env=env,
-                                stdin=subprocess.DEVNULL)
+        return subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', '--'] + command,
+                                env=self.environment, stdin=subprocess.DEVNULL, pass_fds=[channel])
 
 
 class Archive:
-    """A cpio archive in the kernel's format, uncompressed."""
+    """A cpio archive in the kernel's format, uncompressed; directories are added as needed."""
 
     def __init__(self, path):
         self.file = open(path, 'wb')
         self.count = 0
+        self.directories = {''}
 
-    def add(self, name, mode, content=b''):
+    def add(self, path, content, permissions=0o644):
+        self._add_directory(os.path.dirname(path))
+        self._write(path, stat.S_IFREG | permissions, content)
+
+    def _add_directory(self, path):
+        path = path.rstrip('/')
+        if path not in self.directories:
+            self._add_directory(os.path.dirname(path))
+            self.directories.add(path)
+            self._write(path, stat.S_IFDIR | 0o755)
+
+    def _write(self, path, mode, content=b''):
         self.count += 1
+        name = path.lstrip('/')
         fields = (self.count, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
         self.file.write(b'070701' + b''.join(b'%08x' % each for each in fields) +
                         name.encode() + b'\0')
@@ -166,5 +243,5 @@ class Archive:
         self.file.write(bytes(-self.file.tell() % 4))
 
     def close(self):
-        self.add('TRAILER!!!', 0)
+        self._write('TRAILER!!!', 0)
         self.file.close()

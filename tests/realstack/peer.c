@@ -58,8 +58,11 @@ void peer_stop_timer(struct peer *peer, enum peer_timer timer)
 
 static void on_advertise(struct peer *peer)
 {
-    bool wanted = peer->advertising && !peer->linked && !peer->unreachable;
+    bool wanted = peer->advertising && !peer->unreachable;
 
+    if (peer->linked) {
+        return; /* until the link is down */
+    }
     /* Back on at once: btvirt lets connecting fail while it is off, and no controller does that. */
     hci_advertise(peer, false);
     hci_advertise(peer, wanted);
@@ -188,6 +191,7 @@ void peer_link_down(struct peer *peer, uint8_t reason)
     peer->deliveries = 0;
     peer_stop_timer(peer, TIMER_PROBE);
     peer_stop_timer(peer, TIMER_DROP);
+    peer_start_timer(peer, TIMER_ADVERTISE, ADVERTISE_EVERY);
     /* A board that is not bonded forgets its subscriptions with the link. */
     for (size_t i = 0; i < peer->attributes; i++) {
         if (peer->attribute[i].type == GATT_CCC) {

@@ -11,9 +11,10 @@
  *   drop-request N            drops the link at the Nth request instead of answering
  *   drop-att N                the same at the Nth packet on the ATT channel
  *   services hide|show|move   takes the board's service away; brings it back, at other handles
- *   fault NAME [ARGUMENTS]    a fault of tests/sim/README.md: those of bytes, drop-every,
- * notify-dead clear                     ends all of the above set KEY [INDEX] VALUE     a value of
- * the board, as in tests/sim/README.md status                    "ok" and numbers, as NAME=VALUE
+ *   fault NAME [ARGUMENTS]    of tests/sim/README.md: of bytes, drop-every, notify-dead
+ *   clear                     ends all of the above
+ *   set KEY [INDEX] VALUE     a value of the board, as in tests/sim/README.md
+ *   status                    "ok" and numbers, as NAME=VALUE
  */
 #include "peer.h"
 

@@ -9,3 +9,7 @@ PEER_SOURCES := \
 	tests/sim/board.c \
 	tests/sim/board_model.c \
 	tests/sim/faults.c
+
+# The hands of the cases inside the virtual machine.
+AGENT_SOURCES := \
+	tests/realstack/agent.c

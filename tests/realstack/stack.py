@@ -9,57 +9,90 @@ the shipped bms-exporter as an ordinary user.
     exporter = stack.start()                as in tests/integration/harness.py
     stack.reads(exporter)                   waits until it serves what the board says now
 
-As there, nothing sleeps and nothing asserts how long anything takes.
+As there, nothing sleeps and nothing asserts how long anything takes. All times are the machine's.
 """
-
-import os
-import sys
-
-# Before harness.py looks: the program runs as nobody, and an emulated processor is slow.
-os.environ.setdefault('BMS_WRAPPER', 'setpriv --reuid=65534 --regid=65534 --clear-groups --')
-os.environ.setdefault('BMS_SLOWDOWN', '4')
-os.environ.setdefault('BMS_JOBS', '1')
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, ROOT + '/tests/integration')
 
 import copy
 import functools
-import glob
+import http.client
+import io
+import itertools
 import json
+import os
 import re
-import shutil
 import signal
-import subprocess
+import tarfile
 import threading
-import time
 
 import harness
 import tap
-from harness import Bench, Exporter, check, equal
+from guest import Gone, Guest
+from harness import ROOT, Answer, Bench, Failed, check, equal
 from readings import TRUTH, set_truth
 
-PEER = os.environ['BMS_PEER']
-BLUETOOTHD = '/mnt/tools/usr/libexec/bluetooth/bluetoothd'
-SHARE = '/mnt/share'
+BUILD = ROOT + '/build'
+LOGS = BUILD + '/realstack/logs'
+BLUETOOTHD = '/usr/libexec/bluetooth/bluetoothd'
 AIR = '/tmp/bt-server-le'
-
-BUS_CONFIG = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <include>/usr/share/dbus-1/system.conf</include>
-  <includedir>/mnt/tools/etc/dbus-1/system.d</includedir>
-</busconfig>
-'''
+NOBODY = 65534
+TRACE = bool(os.environ.get('BMS_TRACE'))
+PATIENCE = 4      # factor for all limits: waiting is cheap
+LOOK_AGAIN = 0.5  # s: where nothing tells that something has happened
+SCRAPE_EVERY = 0.2  # s: at most, for what tells that much happens tells little of the metrics
 
 
-def case(function):
-    """Registers a case. It is called with a stack on which bluetoothd and one board are up."""
+def case(function=None, watched=True):
+    """
+    Registers a case. It is called with a stack on which bluetoothd and one board are up. A case
+    that is not watched takes half the time, but nobody looks at what is said on the bus.
+    """
+    if not function:
+        return functools.partial(case, watched=watched)
+
     @functools.wraps(function)
     def run(stack):
-        stack.begin(function.__name__)
+        stack.begin(function.__name__, watched)
         function(stack)
     return tap.test(run)
+
+
+class Laboratory:
+    """Has a virtual machine for each case: one that served before, unless a case failed in it."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.lock = threading.Lock()
+        self.idle = []
+        self.count = 0
+
+    def bench(self):
+        return Stack(self)
+
+    def take(self):
+        with self.lock:
+            if self.idle:
+                return self.idle.pop()
+            self.count += 1
+            number = self.count
+        os.makedirs(LOGS, exist_ok=True)
+        image = '%s/image%d' % (LOGS, number)
+        self.machine.write_image(image, {
+            '/bin/bms-exporter': harness.EXPORTER,
+            '/bin/realstack-peer': BUILD + '/realstack-peer',
+            '/bin/agent': BUILD + '/realstack-agent'})
+        guest = Guest(self.machine, image, '%s/console%d' % (LOGS, number))
+        os.unlink(image)
+        # The bus stays over all cases, as it does on a machine.
+        guest.spawn(['dbus-daemon', '--system', '--nofork', '--nopidfile'], file='/tmp/dbus.log')
+        return guest
+
+    def give_back(self, guest):
+        with self.lock:
+            self.idle.append(guest)
+
+    def end(self):
+        for guest in self.idle:
+            guest.end()
 
 
 # What a monitor may ask of bluetoothd.
@@ -93,30 +126,90 @@ class Call:
 
 
 class Daemon:
-    """A process that is there for others; what it says goes to a file."""
+    """A process that is there for others; what it says goes to a file in the machine."""
 
-    def __init__(self, name, command, log, **settings):
+    def __init__(self, stack, name, command):
         self.name = name
-        self.command = command
-        self.log = log
-        with open(log, 'ab') as file:
-            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file,
-                                          stderr=subprocess.STDOUT, **settings)
+        self.child = stack.guest.spawn(command, file='%s/%s.log' % (stack.place, name))
 
     def status(self):
-        return self.child.poll()
+        return self.child.status
 
     def kill(self, number=signal.SIGKILL):
-        if self.status() is None:
-            self.child.send_signal(number)
-            self.child.wait()
+        self.child.end(number)
 
     def signal(self, number):
-        self.child.send_signal(number)
+        self.child.signal(number)
 
-    def tail(self, count=40):
-        with open(self.log, encoding='utf-8', errors='backslashreplace') as file:
-            return file.read().splitlines()[-count:]
+
+class Exporter(harness.Exporter):
+    """The program under test; what it does is as there, but it runs in here."""
+
+    ports = itertools.count(9000)
+
+    def __init__(self, stack, *arguments, serves=True):
+        self.bench = stack
+        self.name = 'bms-exporter'
+        self.lines = []
+        self.scraped = None
+        self.scraped_at = 0
+        self.awaited = False
+        self.port = next(self.ports)
+        self.command = ['bms-exporter', *arguments]
+        if serves:
+            self.command.append('--web.listen-address=127.0.0.1:%d' % self.port)
+        self.child = stack.guest.spawn(self.command, user=NOBODY, on_output=self._hear)
+        if serves:
+            stack.eventually('bms-exporter to serve',
+                             lambda: self.status() is not None or self._exchange('HEAD', '/'))
+
+    def _hear(self, stream):
+        if stream == 2:
+            self.lines += [line for line in self.child.take_lines(stream) if 'web: ' not in line]
+
+    @property
+    def output(self):
+        return self.child.said[1]
+
+    def kill(self):
+        self.child.end(signal.SIGKILL)
+
+    def signal(self, number):
+        self.child.signal(number)
+
+    def status(self):
+        return self.child.status
+
+    def collect(self):
+        pass  # its end is told after all that it has said
+
+    def _exchange(self, method, path):
+        return self.bench.guest.run(
+            'nc', '127.0.0.1', self.port,
+            text='%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n' % (method, path))
+
+    def get(self, path='/metrics', method='GET'):
+        answer = self._exchange(method, path)
+        check(answer, 'no answer to %s %s' % (method, path))
+        response = http.client.HTTPResponse(Received(answer), method=method)
+        response.begin()
+        return Answer(response)
+
+    def metrics(self):
+        while self.bench.guest.now < self.scraped_at + SCRAPE_EVERY:
+            self.bench.guest.wait(SCRAPE_EVERY)
+        self.scraped_at = self.bench.guest.now
+        return super().metrics()
+
+
+class Received:
+    """Bytes in the place of a socket, for http.client."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def makefile(self, mode):
+        return io.BytesIO(self.content)
 
 
 class Peer:
@@ -124,56 +217,50 @@ class Peer:
 
     def __init__(self, stack, number=0):
         self.stack = stack
-        self.pulse = stack.pulse
         self.address = None
-        self.events = []
+        self.events = []  # (when, text)
         self.answers = []
         self.truth = copy.deepcopy(TRUTH)
-        self.child = subprocess.Popen([PEER, AIR, 'xiaoxiang BMS', str(number)], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.child = stack.guest.spawn(['realstack-peer', AIR, 'xiaoxiang BMS', str(number)],
+                                       on_output=self._hear)
         stack.eventually('the board on the air', lambda: self.address)
         self.tell()
 
-    def _read(self):
-        for line in self.child.stdout:
-            word, _, rest = line.strip().partition(' ')
+    def _hear(self, stream):
+        for line in self.child.take_lines(stream):
+            word, _, rest = line.partition(' ')
             if word == 'event':
-                self.events.append((time.monotonic(), rest))
+                self.events.append((self.stack.guest.now, rest))
             elif word == 'ready':
                 self.address = rest
             else:
-                self.answers.append(line.strip())
-            self.pulse.beat()
+                self.answers.append(line)
 
     def __call__(self, *commands):
         """Sends commands; returns the answer to the last one without its ok."""
-        for command in commands:
-            number = len(self.answers)
-            self.child.stdin.write(command + '\n')
-            self.child.stdin.flush()
-            self.stack.eventually('an answer to ' + command, lambda: len(self.answers) > number)
-            check(self.answers[number].startswith('ok'),
-                  'peer: %s: %s' % (command, self.answers[number]))
+        before = len(self.answers)
+        self.child.write(''.join(each + '\n' for each in commands))
+        self.stack.eventually('answers to ' + commands[0],
+                              lambda: len(self.answers) >= before + len(commands))
+        for command, answer in zip(commands, self.answers[before:]):
+            check(answer.startswith('ok'), 'peer: %s: %s' % (command, answer))
         return self.answers[-1][3:]
 
     def tell(self, **values):
         """Makes the board say this from now on."""
         for key, value in values.items():
             setattr(self.truth, key, value)
-        set_truth(self, '', self.truth)
+        commands = []
+        set_truth(lambda *each: commands.extend(each), '', self.truth)
+        self(*commands)
 
     def state(self):
         return {key: int(value) for key, value in
                 (each.split('=') for each in self('status').split())}
 
     def mark(self):
-        """A place in the list of events, for until() and seen()."""
+        """A place in the list of events, for until()."""
         return len(self.events)
-
-    def seen(self, pattern, after=0):
-        return [text for _, text in self.events[after:] if re.match(pattern, text)]
 
     def until(self, pattern, after=0, limit=harness.LIMIT):
         """Waits for an event; returns the mark behind it."""
@@ -185,73 +272,62 @@ class Peer:
         return self.stack.eventually('the board\'s event "%s"' % pattern, find, limit)
 
     def kill(self):
-        try:
-            self.child.stdin.close()
-        except BrokenPipeError:
-            pass  # btvirt has ended before it
-        self.child.wait()
-        self.reader.join()
-        self.child.stdout.close()
+        self.child.end()
 
 
 class Stack(Bench):
     """All that one case has started. As a context manager it ends it, whatever has happened."""
 
-    bus = None  # the system bus stays over all cases, as it does on a machine
-
-    def __init__(self):
+    def __init__(self, laboratory):
         super().__init__()
+        self.laboratory = laboratory
+        self.guest = None
         self.name = None
+        self.place = None  # directory in the machine
         self.bluez = None
         self.air = None
         self.peers = []
+        self.watched = True
         self.kept = False
-        self.dead = None  # descriptor of a controller that answers nothing
 
     @property
     def peer(self):
         return self.peers[0]
 
+    @property
+    def logs(self):
+        return '%s/%s' % (LOGS, self.name)
+
     # ---- starting ----------------------------------------------------------------------------
 
-    @classmethod
-    def start_system_bus(cls):
-        path = '/run/dbus/realstack.conf'
-        with open(path, 'w') as file:
-            file.write(BUS_CONFIG)
-        cls.bus = Daemon('dbus-daemon', ['dbus-daemon', '--nofork', '--nopidfile',
-                                         '--config-file=' + path], SHARE + '/dbus.log')
-
-    def environment(self, more=None):
-        env = super().environment(more)
-        del env['DBUS_SYSTEM_BUS_ADDRESS']
-        return env
-
-    def log(self, name):
-        return '%s/%s.log' % (self.directory, name)
-
-    def begin(self, name):
+    def begin(self, name, watched):
         self.name = name
-        for each in glob.glob('/var/lib/bluetooth/*'):
-            shutil.rmtree(each)
-        if not Stack.bus:
-            Stack.start_system_bus()
-        self.eventually('the system bus', lambda: os.path.exists('/run/dbus/system_bus_socket'))
-        self._keep(Daemon('btmon', ['btmon', '-w', self.directory + '/trace.btsnoop'],
-                          self.log('btmon')))
-        self._keep(Daemon('busctl', ['busctl', 'monitor', '--json=short', 'org.bluez'],
-                          self.log('bus')))
+        self.watched = watched
+        self.place = '/tmp/' + name
+        self.guest = self.laboratory.take()
+        self.guest.shell('rm -rf /var/lib/bluetooth/*; mkdir ' + self.place)
+        self.eventually('the system bus', lambda: self.guest.run(
+            'test', '-S', '/run/dbus/system_bus_socket') is not None)
+        if TRACE:
+            self._start_daemon('btmon', 'btmon', '-w', self.place + '/trace.btsnoop')
+        if watched:
+            self._start_daemon('bus', 'busctl', 'monitor', '--json=short', 'org.bluez')
         self.start_air()
         self.start_bluez()
         self.start_peer()
         self.eventually('an adapter', lambda: self.adapter('Powered') == 'true')
 
+    def _start_daemon(self, name, *command):
+        return self._keep(Daemon(self, name, command))
+
+    def controllers(self):
+        return self.guest.shell('ls /sys/class/bluetooth').split()
+
     def start_air(self, controllers=1):
-        if os.path.exists(AIR):
-            os.unlink(AIR)
-        self.air = self._keep(Daemon('btvirt', ['btvirt', '-L', '-l1', '-s'], self.log('btvirt')))
-        self.eventually('btvirt', lambda: os.path.exists(AIR) and
-                        len(glob.glob('/sys/class/bluetooth/hci?')) == controllers)
+        self.guest.run('rm', '-f', AIR)
+        self.air = self._start_daemon('btvirt', 'btvirt', '-L', '-l1', '-s')
+        self.eventually('btvirt', lambda: len(self.controllers()) == controllers and
+                        self.guest.run('test', '-S', AIR) is not None)
 
     def pull_controller(self):
         """Takes the controller out, and the board with it: both are btvirt's."""
@@ -262,17 +338,16 @@ class Stack(Bench):
 
     def plug_controller(self):
         """Puts it in again, where it gets another name: the old one is taken by a dead one."""
-        self.dead = os.open('/dev/vhci', os.O_RDWR)
-        os.write(self.dead, b'\xff\x00')
-        self.eventually('the dead controller',
-                        lambda: os.path.exists('/sys/class/bluetooth/hci0'))
+        self._start_daemon('dead', 'sh', '-c', 'exec 3<>/dev/vhci; printf "\\377\\0" >&3; '
+                                               'exec sleep 1000000')
+        self.eventually('the dead controller', lambda: self.controllers() == ['hci0'])
         self.start_air(2)
         self.start_peer()
 
     def start_bluez(self):
-        self.bluez = self._keep(Daemon(
-            'bluetoothd', [BLUETOOTHD, '-n', '-d', '-f', '/mnt/tools/etc/bluetooth/main.conf'],
-            self.log('bluetoothd')))
+        self.bluez = self._start_daemon('bluetoothd', BLUETOOTHD, '-n',
+                                        *(['-d'] if self.watched else []),
+                                        '-f', '/etc/bluetooth/main.conf')
 
     def start_peer(self):
         peer = Peer(self, len(self.peers))
@@ -285,18 +360,28 @@ class Stack(Bench):
             arguments.append('--poll.interval=1')
         if not any(re.match('[0-9A-Fa-f]{2}:', a) for a in arguments):
             arguments.append(self.peer.address)
-        if '--log.level=debug' not in arguments:
-            arguments.append('--log.level=debug')
-        return super().start(*arguments, **settings)
+        self.exporter = self._keep(Exporter(self, *arguments, '--log.level=debug', **settings))
+        return self.exporter
 
-    # ---- looking -----------------------------------------------------------------------------
+    # ---- waiting and looking -----------------------------------------------------------------
+
+    def eventually(self, what, condition, limit=harness.LIMIT):
+        """The only wait there is: until condition() is true; returns its value."""
+        limit *= PATIENCE
+        deadline = self.guest.now + limit
+        while True:
+            check(not self.interrupted, 'interrupted')
+            value = condition()
+            if value:
+                return value
+            check(self.guest.now < deadline, 'waited %g s in vain for %s' % (limit, what))
+            self.guest.wait(LOOK_AGAIN)
 
     def property(self, path, interface, name):
         """A property's value as busctl prints it, or None."""
-        done = subprocess.run(['busctl', '--timeout=5', 'get-property', 'org.bluez', path,
-                               'org.bluez.' + interface, name], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True)
-        return done.stdout.strip().partition(' ')[2] if done.returncode == 0 else None
+        printed = self.guest.run('busctl', '--timeout=5', 'get-property', 'org.bluez', path,
+                                 'org.bluez.' + interface, name)
+        return None if printed is None else printed.decode().strip().partition(' ')[2]
 
     def adapter(self, name, path='/org/bluez/hci0'):
         return self.property(path, 'Adapter1', name)
@@ -306,9 +391,12 @@ class Stack(Bench):
         return self.property('%s/dev_%s' % (adapter, address), 'Device1', name)
 
     def power(self, on):
-        subprocess.run(['busctl', 'set-property', 'org.bluez', '/org/bluez/hci0',
-                        'org.bluez.Adapter1', 'Powered', 'b', 'true' if on else 'false'],
-                       check=True)
+        check(self.guest.run('busctl', 'set-property', 'org.bluez', '/org/bluez/hci0',
+                             'org.bluez.Adapter1', 'Powered', 'b', 'true' if on else 'false')
+              is not None, 'the adapter cannot be switched')
+
+    def rfkill(self, blocked):
+        self.guest.shell('cd /sys/class/bluetooth/hci0/rfkill* && echo %d >soft' % blocked)
 
     def reads(self, exporter, peer=None, **values):
         """
@@ -350,12 +438,13 @@ class Stack(Bench):
         for peer in self.peers:
             equal(peer.state()['violations'], 0, 'requests that a monitor must never send')
         self._keep_logs()
-        self._check_calls()
+        if self.watched:
+            self._check_calls()
 
     def calls(self):
         """The calls of others to bluetoothd, in order, as Call."""
         calls, open_calls = [], {}
-        with open(self.log('bus'), encoding='utf-8') as file:
+        with open(self.logs + '/bus.log', encoding='utf-8') as file:
             for line in file:
                 if not line.startswith('{'):
                     continue
@@ -389,34 +478,48 @@ class Stack(Bench):
                           'Connect while a discovery is under way')
 
     def _describe(self):
-        self._keep_logs()
+        try:
+            self._keep_logs()
+        except (Gone, Failed) as error:
+            return str(error)
         text = super()._describe()
         for each in self.started:
             if isinstance(each, Daemon) and each.status():
                 text += '\n%s ended with %d' % (each.name, each.status())
-        return '%s\nAll logs: build/realstack/share/%s\n' % (text, self.name)
+        return '%s\nAll logs: %s\n' % (text, self.logs)
 
     def _keep_logs(self):
         """For whoever looks into a failure, or wants to see how things go."""
-        if self.kept:
+        if self.kept or not self.guest:
             return
         self.kept = True
+        os.makedirs(self.logs, exist_ok=True)
         for each in self.started:
             if isinstance(each, Exporter):
-                each.lines = [line for line in each.lines if 'web: GET' not in line]
-                with open(self.log('exporter'), 'a') as file:
-                    file.write('\n'.join(['---- ' + ' '.join(each.command[6:])] + each.lines + ['']))
+                with open(self.logs + '/exporter.log', 'a') as file:
+                    file.write('\n'.join(['---- ' + ' '.join(each.command)] + each.lines + ['']))
             elif isinstance(each, Peer):
-                with open(self.log('peer-' + each.address.replace(':', '')), 'a') as file:
+                with open('%s/peer-%s.log' % (self.logs, each.address.replace(':', '')), 'a') as file:
                     file.writelines('%.3f %s\n' % event for event in each.events)
-            elif each.name in ('btmon', 'busctl'):
+            elif each.name in ('btmon', 'bus'):
                 each.kill(signal.SIGTERM)  # they write when they end
-        shutil.copytree(self.directory, '%s/%s' % (SHARE, self.name), dirs_exist_ok=True)
+        self.guest.shell('dmesg >%s/kernel.log; mv /tmp/core.* %s' % (self.place, self.place))
+        packed = self.guest.run('tar', '-c', '-C', self.place, '.')
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(self.logs)
 
     def __exit__(self, kind, value, trace):
-        result = super().__exit__(kind, value, trace)
-        if self.dead is not None:
-            os.close(self.dead)
-        self.eventually('the end of all controllers',
-                        lambda: not glob.glob('/sys/class/bluetooth/hci*'))
+        try:
+            result = super().__exit__(kind, value, trace)
+            if self.guest:
+                self.eventually('the end of all controllers', lambda: not self.controllers())
+                self.guest.run('rm', '-rf', self.place)
+        except BaseException:
+            kind = kind or Failed
+            raise
+        finally:
+            if self.guest and kind is None:
+                self.laboratory.give_back(self.guest)
+            elif self.guest:
+                self.guest.end()
         return result
