@@ -4,6 +4,7 @@
 #   make run      installs what is missing, builds, runs: MAC=AA:BB:CC:DD:EE:FF, or a simulated battery
 #   make check    installs what is missing, builds, runs the tests
 #   make check-realstack  of these, runs those against the real bluetoothd and kernel only
+#   make soak     the same for a day of virtual time with random faults: SOAK_HOURS=24 SOAK_SEED=
 #   make help     lists the rest
 
 VERSION := 0.1.0
@@ -25,6 +26,7 @@ PACKAGES := gio-2.0 gio-unix-2.0 libmicrohttpd bluez
 BUILD_DEPS := gcc make pkg-config libglib2.0-dev libmicrohttpd-dev libbluetooth-dev dbus-daemon
 CHECK_DEPS := clang clang-format clang-tidy cppcheck valgrind libjson-glib-dev libglib2.0-bin perl \
     python3 python3-prometheus-client systemd man-db
+SOAK_DEPS := bc bison flex xz-utils python3 python3-prometheus-client systemd
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
     -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wnull-dereference -Wdouble-promotion
@@ -152,6 +154,13 @@ check-realstack: check-deps
 	@BMS_JOBS=$(shell nproc) prove -v tests/realstack/run
 
 REALSTACK := build/bms-exporter build/realstack-peer build/realstack-agent build/realstack/fetched
+
+# A day of virtual time there, in a user-mode kernel; tests/soak/README.md has the variables.
+.PHONY: soak
+soak: deps
+	@tests/install-packages $(SOAK_DEPS)
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/realstack-peer
+	@tests/soak/run
 
 build/realstack-peer: $(call objects,obj,$(PEER_SOURCES))
 build/realstack-agent: $(call objects,obj,$(AGENT_SOURCES))
