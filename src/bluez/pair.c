@@ -27,11 +27,9 @@ static gboolean on_pair_timeout(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-/* Not to be tried again soon: a module may count wrong passkeys. */
 static void refuse(BluezLink *link, const char *detail)
 {
     link->wants_pairing = FALSE;
-    link->pair_not_before = g_get_monotonic_time() + refused_for_us;
     link_finish(link, LINK_FAULT_PAIRING, detail);
 }
 
@@ -55,6 +53,8 @@ static void on_paired(GObject *source, GAsyncResult *result, gpointer user)
     } else if (class == BLUEZ_ERROR_AUTHENTICATION) {
         detail =
             g_strdup_printf("%s: %s", link_fault_text(LINK_FAULT_PAIRING), bluez_error_text(error));
+        /* Not to be tried again soon: a module may count wrong passkeys. */
+        link->pair_not_before = g_get_monotonic_time() + refused_for_us;
         refuse(link, detail);
     } else if (class == BLUEZ_ERROR_TIMEOUT) {
         link_finish(link, LINK_FAULT_TIMEOUT, NULL);

@@ -279,6 +279,9 @@ def paired_in_another_way(bench):
     bench.sim("refuse Pair org.bluez.Error.AlreadyExists 'Already Exists'")
     exporter.logged('warning: .* it is paired with this machine, and still lets nobody read it')
     equal(bench.sim.seen('device-removed'), [], 'devices removed')
+    # Somebody takes that pairing away.
+    bench.sim("refuse Pair org.bluez.Error.AlreadyExists 'Already Exists' 0")
+    TRUTH.check(exporter.fresh())
 
 
 @test
