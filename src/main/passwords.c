@@ -85,10 +85,8 @@ static gsize count_lines(const char *text)
     return count;
 }
 
-static Passwords *parse(const char *path, char *text, GError **error)
+static gboolean parse(Passwords *passwords, const char *path, char *text, GError **error)
 {
-    g_autoptr(Passwords) passwords =
-        g_malloc0(sizeof *passwords + count_lines(text) * sizeof passwords->list[0]);
     guint number = 1;
 
     for (char *line = text, *next; line; line = next, number++) {
@@ -101,10 +99,10 @@ static Passwords *parse(const char *path, char *text, GError **error)
         if (wrong) {
             g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: line %u %s", path, number,
                         wrong);
-            return NULL;
+            return FALSE;
         }
     }
-    return g_steal_pointer(&passwords);
+    return TRUE;
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */
@@ -128,10 +126,13 @@ Passwords *passwords_read(const char *path, GError **error)
     if (!path)
         return g_malloc0(sizeof *passwords);
     text = g_malloc0(SYSTEM_MAX_FILE + 1);
-    if (!system_read_file(path, text, &mode, error))
+    if (!system_read_file(path, text, &mode, error)) {
         g_prefix_error(error, "the password file ");
-    else
-        passwords = parse(path, text, error);
+    } else {
+        passwords = g_malloc0(sizeof *passwords + count_lines(text) * sizeof passwords->list[0]);
+        if (!parse(passwords, path, text, error))
+            g_clear_pointer(&passwords, passwords_free);
+    }
     if (passwords && mode & S_IROTH)
         log_warn("everybody can read the passwords in %s; chmod o= would mend that", path);
     explicit_bzero(text, SYSTEM_MAX_FILE + 1);
