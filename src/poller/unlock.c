@@ -20,7 +20,7 @@
  */
 #include "poller-private.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -98,13 +98,11 @@ static void send_random(Poller *poller)
 
 static void send_password(Poller *poller, uint8_t random)
 {
-    unsigned parts[JBD_ADDRESS_SIZE];
-    uint8_t address[JBD_ADDRESS_SIZE] = {0};
+    uint8_t address[JBD_ADDRESS_SIZE];
 
-    if (sscanf(poller->battery->address, "%2x:%2x:%2x:%2x:%2x:%2x", &parts[0], &parts[1], &parts[2],
-               &parts[3], &parts[4], &parts[5]) == JBD_ADDRESS_SIZE)
-        for (unsigned i = 0; i < JBD_ADDRESS_SIZE; i++)
-            address[i] = (uint8_t)parts[i];
+    /* "AA:BB:CC:DD:EE:FF" */
+    for (unsigned i = 0; i < JBD_ADDRESS_SIZE; i++)
+        address[i] = (uint8_t)strtoul(poller->battery->address + 3 * (size_t)i, NULL, 16);
 
     JbdStepRequest request = jbd_step_password(poller->unlock.password, address, random);
 
