@@ -46,6 +46,12 @@ static const char *html_substitute(char c)
     }
 }
 
+/** Nearly all characters are these, and they mean themselves everywhere. */
+static gboolean is_plain(char c)
+{
+    return g_ascii_isalnum(c) || c == ':' || c == '_' || c == ' ' || c == '.' || c == '-';
+}
+
 /** Moves past one character, or one byte that is none. @return whether it can be shown */
 static gboolean take(const char **text)
 {
@@ -69,7 +75,7 @@ static void append(GString *out, const char *text, Substitute substitute)
     const char *pending = text; /* from here on nothing has been written yet */
 
     while (*text != '\0') {
-        if (g_ascii_isalnum(*text)) { /* nearly all are, and these mean themselves everywhere */
+        if (is_plain(*text)) {
             text++;
             continue;
         }
