@@ -52,8 +52,11 @@ typedef enum {
 const char *session_reason_name(SessionReason reason);
 
 enum { BATTERY_N_BUCKETS = 9 };
-/** Upper bounds in seconds of the buckets of bms_poll_duration_seconds; +Inf comes on top. */
-extern const double battery_duration_bounds[BATTERY_N_BUCKETS];
+/** Upper bounds of the buckets of bms_poll_duration_seconds; +Inf comes on top. */
+extern const struct BatteryBound {
+    double seconds;
+    const char *text; /**< as OpenMetrics wants it, with a point in it */
+} battery_duration_bounds[BATTERY_N_BUCKETS];
 
 typedef struct {
     uint64_t count;

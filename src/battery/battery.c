@@ -7,7 +7,10 @@
 
 enum { MIN_RECENT_FRAMES = 10, MAX_RECENT_FRAMES = 128 };
 
-const double battery_duration_bounds[BATTERY_N_BUCKETS] = {0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10};
+const struct BatteryBound battery_duration_bounds[BATTERY_N_BUCKETS] = {
+    {0.05, "0.05"}, {0.1, "0.1"}, {0.2, "0.2"}, {0.3, "0.3"}, {0.5, "0.5"},
+    {1, "1.0"},     {2, "2.0"},   {5, "5.0"},   {10, "10.0"},
+};
 
 static const char *const poll_failure_names[] = {
     [POLL_FAILURE_NOT_CONNECTED] = "not_connected",
@@ -96,7 +99,7 @@ static void observe(BatteryHistogram *histogram, double value)
     histogram->count++;
     histogram->sum += value;
     for (unsigned i = 0; i < BATTERY_N_BUCKETS; i++) {
-        if (value <= battery_duration_bounds[i]) {
+        if (value <= battery_duration_bounds[i].seconds) {
             histogram->bucket[i]++;
             break;
         }

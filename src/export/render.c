@@ -14,7 +14,6 @@
 #include "number.h"
 
 #include <math.h>
-#include <string.h>
 
 static const FamilyTable *const tables[] = {
     &export_status,
@@ -137,6 +136,8 @@ void sink_labels(Sink *sink, const SinkLabel *labels, size_t n)
     g_string_append(sink->out, "1\n");
 }
 
+/* OpenMetrics wants "1.0"; the text format does not care, and the series stay the same whichever of
+ * the two a server asks for. */
 static void append_bucket(Sink *sink, const char *bound, uint64_t count)
 {
     append_series(sink, "_bucket", LABEL("le", bound));
@@ -149,15 +150,8 @@ void sink_histogram(Sink *sink, const BatteryHistogram *histogram)
     uint64_t cumulative = 0;
 
     for (size_t i = 0; i < BATTERY_N_BUCKETS; i++) {
-        char bound[NUMBER_SIZE + sizeof ".0"];
-
-        number_format_real(bound, battery_duration_bounds[i]);
-        /* OpenMetrics wants "1.0"; the text format does not care, and the series stay the same
-         * whichever of the two a server asks for. */
-        if (!strchr(bound, '.'))
-            g_strlcat(bound, ".0", sizeof bound);
         cumulative += histogram->bucket[i];
-        append_bucket(sink, bound, cumulative);
+        append_bucket(sink, battery_duration_bounds[i].text, cumulative);
     }
     append_bucket(sink, "+Inf", histogram->count);
 
