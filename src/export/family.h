@@ -26,9 +26,20 @@ typedef enum {
 
 typedef struct Family Family;
 
+/** Numbers of /proc/self/stat, or −1 if they cannot be had. */
+typedef struct {
+    int64_t threads;
+    int64_t virtual_bytes;
+    int64_t resident_pages;
+} ProcessStat;
+
+/** To be read once for a whole exposition: the kernel takes its time to make them up. */
+void process_read_stat(ProcessStat *stat);
+
 /** Where samples go. */
 typedef struct {
     const ExportView *view;
+    const ProcessStat *process;
     ExportFormat format;
     GString *out;
     const Family *family;   /**< whose samples are being taken */

@@ -36,12 +36,8 @@ static gboolean read_small(const char *path, char *text, size_t size)
 }
 
 /** @return −1 if it cannot be had */
-static gint64 stat_field(int field)
+static int64_t stat_field(const char *text, int field)
 {
-    char text[1024];
-    if (!read_small("/proc/self/stat", text, sizeof text))
-        return -1;
-
     /* The command's name is in parentheses, and may hold spaces and parentheses itself. */
     const char *p = strrchr(text, ')');
     for (int i = STAT_STATE; p && i <= field; i++)
@@ -49,9 +45,18 @@ static gint64 stat_field(int field)
     return p ? g_ascii_strtoll(p, NULL, 10) : -1;
 }
 
-static void emit_stat_field(Sink *sink, int field, gint64 unit)
+void process_read_stat(ProcessStat *stat)
 {
-    const gint64 value = stat_field(field);
+    char text[1024] = "";
+
+    (void)read_small("/proc/self/stat", text, sizeof text);
+    stat->threads = stat_field(text, STAT_THREADS);
+    stat->virtual_bytes = stat_field(text, STAT_VIRTUAL_BYTES);
+    stat->resident_pages = stat_field(text, STAT_RESIDENT_PAGES);
+}
+
+static void emit_if_known(Sink *sink, int64_t value, int64_t unit)
+{
     if (value >= 0)
         sink_integer(sink, NO_LABEL, value * unit);
 }
@@ -69,17 +74,17 @@ static void cpu(Sink *sink)
 
 static void resident_memory(Sink *sink)
 {
-    emit_stat_field(sink, STAT_RESIDENT_PAGES, sysconf(_SC_PAGESIZE));
+    emit_if_known(sink, sink->process->resident_pages, sysconf(_SC_PAGESIZE));
 }
 
 static void virtual_memory(Sink *sink)
 {
-    emit_stat_field(sink, STAT_VIRTUAL_BYTES, 1);
+    emit_if_known(sink, sink->process->virtual_bytes, 1);
 }
 
 static void threads(Sink *sink)
 {
-    emit_stat_field(sink, STAT_THREADS, 1);
+    emit_if_known(sink, sink->process->threads, 1);
 }
 
 static void open_fds(Sink *sink)

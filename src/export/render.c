@@ -178,11 +178,12 @@ static gboolean is_due(const Family *family, const Battery *battery, const Expor
     return FALSE;
 }
 
-static void append_family(const ExportView *view, ExportFormat format, GString *out,
-                          const Family *family, gboolean legacy)
+/** @param sink what all families have in common */
+static void append_family(Sink sink, const Family *family, gboolean legacy)
 {
-    Sink sink = {.view = view, .format = format, .out = out, .family = family};
+    const ExportView *view = sink.view;
 
+    sink.family = family;
     if (family->emit_once)
         family->emit_once(&sink);
     if (!family->emit)
@@ -198,11 +199,15 @@ static void append_family(const ExportView *view, ExportFormat format, GString *
 
 void export_metrics(const ExportView *view, ExportFormat format, GString *out)
 {
+    ProcessStat process;
+    const Sink sink = {.view = view, .process = &process, .format = format, .out = out};
+
+    process_read_stat(&process);
     for (size_t t = 0; t < G_N_ELEMENTS(tables); t++) {
         if (tables[t]->legacy && !view->legacy)
             continue;
         for (size_t i = 0; i < tables[t]->n; i++)
-            append_family(view, format, out, &tables[t]->families[i], tables[t]->legacy);
+            append_family(sink, &tables[t]->families[i], tables[t]->legacy);
     }
     if (format == EXPORT_OPENMETRICS)
         g_string_append(out, "# EOF\n");
