@@ -68,7 +68,7 @@ build/obj/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The version is the Makefile's, the revision git's; only version.c is compiled again for them.
-build/obj/src/main/version.o build/san/src/main/version.o: build/build-version.h
+build/obj/src/main/version.o build/san/src/main/version.o build/coverage/src/main/version.o: build/build-version.h
 build/build-version.h: FORCE
 	$(Q)mkdir -p build && { echo '#define BUILD_VERSION "$(VERSION)"'; \
 	    echo '#define BUILD_REVISION "$(shell git describe --always --dirty 2>/dev/null || echo unknown)"'; } > $@.new && \
@@ -216,10 +216,25 @@ build/fuzz/%: build/fuzzed/tests/fuzz/%.o build/fuzzed/libbms.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && clang -fsanitize=fuzzer $(FUZZ_SANITIZE) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
 
-coverage:
-	rm -rf build/coverage && mkdir -p build/coverage
-	$(MAKE) --no-print-directory SANITIZE=--coverage UNIT_OUT=coverage clean-san unit
-	gcovr -r . --object-directory build/san -e tests/ --html-details build/coverage/index.html --print-summary
+# Which lines of src/ the unit tests run; build/coverage/index.html shows them. A test that fails has
+# run lines, too.
+COVERAGE_BINARIES := $(UNIT_TESTS:%=build/coverage/unit/%)
+coverage: check-deps
+	@tests/install-packages gcovr
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(COVERAGE_BINARIES)
+	@find build/coverage -name '*.gcda' -delete
+	@for test in $(COVERAGE_BINARIES); do prove -Q $$test || :; done
+	@gcovr --root . --object-directory build/coverage --filter src/ --print-summary \
+	    --html-details build/coverage/index.html build/coverage
+
+build/coverage/unit/%: build/coverage/tests/unit/%.o build/coverage/libbms.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) --coverage -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+build/coverage/libbms.a: $(call objects,coverage,$(LIB_SOURCES))
+build/coverage/%.o: %.c
+	$(call say,'CC cov',$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O0 -g --coverage -c -o $@ $<
 
 clean:
 	rm -rf build
