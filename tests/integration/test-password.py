@@ -83,7 +83,7 @@ def wrong(bench):
     unsaid(exporter, '654321')
     write(bench, SECRET)
     exporter.signal(signal.SIGHUP)
-    exporter.logged('the passwords were read again')
+    exporter.logged('were read again')
     TRUTH.check(exporter.fresh())
     equal(bench.sim.battery()['passwords'], 2, 'passwords')
 
