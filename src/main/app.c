@@ -357,16 +357,17 @@ static void reload(App *app)
 {
     g_autoptr(GError) error = NULL;
     Fixed fixed = fixed_of(app->options);
+    gboolean good = options_reload(app->options, &error);
 
-    if (!options_reload(app->options, &error)) {
-        log_error("the options stay as they were: %s", error->message);
-    } else {
+    if (good) {
         log_set_level(app->options->log_level);
         fleet_follow(app->fleet);
-        log_info("the options were read again: %u batteries", app->options->batteries->len);
+    } else {
+        log_error("the options stay as they were: %s", error->message);
     }
     tell_fixed(app, &fixed);
-    read_passwords(app);
+    if (read_passwords(app) && good)
+        log_info("the options were read again: %u batteries", app->options->batteries->len);
 }
 
 static gboolean on_reload(gpointer user)
