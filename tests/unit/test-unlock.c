@@ -36,9 +36,11 @@ typedef struct {
     gint64 drop_after; /* of a link on which it was not unlocked; 0 for never */
 } Module;
 
+typedef enum { COMES_UP, COMES_DOWN, IS_DROPPED, CHUNK } WhatNext;
+
 typedef struct {
     gint64 at;
-    enum { COMES_UP, COMES_DOWN, IS_DROPPED, CHUNK } what;
+    WhatNext what;
     guint8 data[64];
     gsize size;
 } Event;
@@ -65,7 +67,7 @@ static gint by_time(gconstpointer a, gconstpointer b, gpointer unused)
     return ((const Event *)a)->at < ((const Event *)b)->at ? -1 : 1;
 }
 
-static Event *plan(World *world, gint64 delay, int what)
+static Event *plan(World *world, gint64 delay, WhatNext what)
 {
     Event *event = g_new0(Event, 1);
 
