@@ -146,23 +146,31 @@ static gboolean take_groups(Config *config, GKeyFile *file, const GOptionEntry *
     return TRUE;
 }
 
-Config *config_read(const char *path, const GOptionEntry *entries, GError **error)
+static gboolean fill(Config *config, const char *path, const GOptionEntry *entries, GError **error)
 {
     g_autofree char *text = g_malloc(SYSTEM_MAX_FILE + 1);
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(Config) config = g_new0(Config, 1);
     mode_t mode;
+
+    if (!system_read_file(path, text, &mode, error))
+        return FALSE;
+    if (g_key_file_load_from_data(file, text, strlen(text), G_KEY_FILE_NONE, error) &&
+        take_groups(config, file, entries, error))
+        return TRUE;
+    g_prefix_error(error, "%s: ", path);
+    return FALSE;
+}
+
+Config *config_read(const char *path, const GOptionEntry *entries, GError **error)
+{
+    Config *config = g_new0(Config, 1);
 
     config->words = g_ptr_array_new_with_free_func(g_free);
     config->batteries = g_ptr_array_new_with_free_func(battery_free);
-    if (!system_read_file(path, text, &mode, error))
-        return NULL;
-    if (!g_key_file_load_from_data(file, text, strlen(text), G_KEY_FILE_NONE, error) ||
-        !take_groups(config, file, entries, error)) {
-        g_prefix_error(error, "%s: ", path);
-        return NULL;
-    }
-    return g_steal_pointer(&config);
+    if (fill(config, path, entries, error))
+        return config;
+    config_free(config);
+    return NULL;
 }
 
 void config_free(Config *config)

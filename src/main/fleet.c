@@ -14,10 +14,10 @@ struct Fleet {
     FleetChanged changed;
     void *user;
     Rungs *rungs;
-    GPtrArray *units;     /* of Unit, owned */
-    GPtrArray *batteries; /* of const Battery: theirs */
-    GPtrArray *leaving;   /* of Unit, owned: no longer wanted, not stopped yet */
-    guint sweep;          /* GLib source that frees those that are */
+    GPtrArray *units;          /* of Unit, owned */
+    const Battery **batteries; /* theirs, as many */
+    GPtrArray *leaving;        /* of Unit, owned: no longer wanted, not stopped yet */
+    guint sweep;               /* GLib source that frees those that are */
     gboolean started;
     gboolean turns; /* links are not kept, since the adapter has not enough of them */
 };
@@ -58,9 +58,8 @@ static gboolean on_recover(void *user, const Battery *battery, RecoveryAction ac
     const Fleet *fleet = user;
     gint64 now = system_boot_us();
 
-    for (guint i = 0; i < fleet->batteries->len; i++)
-        if (fleet->batteries->pdata[i] != battery &&
-            battery_is_fresh(fleet->batteries->pdata[i], now))
+    for (guint i = 0; i < fleet->units->len; i++)
+        if (fleet->batteries[i] != battery && battery_is_fresh(fleet->batteries[i], now))
             return FALSE;
     return rungs_take(fleet->rungs, action, battery);
 }
@@ -112,8 +111,8 @@ static Unit *take_unit(GPtrArray *units, const char *address)
 
 static void add_unit(Fleet *fleet, Unit *unit)
 {
+    fleet->batteries[fleet->units->len] = unit_battery(unit);
     g_ptr_array_add(fleet->units, unit);
-    g_ptr_array_add(fleet->batteries, (gpointer)(guintptr)unit_battery(unit));
 }
 
 /* One that the options name: the one that there was, or a new one. */
@@ -144,7 +143,7 @@ static void bring_units(Fleet *fleet)
     GPtrArray *before = fleet->units;
 
     fleet->units = g_ptr_array_new_with_free_func(free_unit);
-    g_ptr_array_set_size(fleet->batteries, 0);
+    fleet->batteries = g_renew(const Battery *, fleet->batteries, fleet->options->batteries->len);
     for (guint i = 0; i < fleet->options->batteries->len; i++)
         bring_unit(fleet, before, i);
     while (before->len > 0) {
@@ -170,7 +169,6 @@ Fleet *fleet_new(Bluez *bluez, const Options *options, FleetChanged changed, voi
     fleet->rungs = rungs_new(bluez, options);
     fleet->units = g_ptr_array_new_with_free_func(free_unit);
     fleet->leaving = g_ptr_array_new_with_free_func(free_unit);
-    fleet->batteries = g_ptr_array_new();
     bring_units(fleet);
     return fleet;
 }
@@ -180,7 +178,7 @@ void fleet_free(Fleet *fleet)
     g_clear_handle_id(&fleet->sweep, g_source_remove);
     g_ptr_array_unref(fleet->units);
     g_ptr_array_unref(fleet->leaving);
-    g_ptr_array_unref(fleet->batteries);
+    g_free(fleet->batteries);
     rungs_free(fleet->rungs);
     g_free(fleet);
 }
@@ -234,8 +232,8 @@ void fleet_release(Fleet *fleet)
 
 const Battery *const *fleet_batteries(const Fleet *fleet, guint *n)
 {
-    *n = fleet->batteries->len;
-    return (const Battery *const *)fleet->batteries->pdata;
+    *n = fleet->units->len;
+    return fleet->batteries;
 }
 
 gboolean fleet_is_resting(const Fleet *fleet)
@@ -250,6 +248,6 @@ const Battery *fleet_stuck(const Fleet *fleet)
 {
     for (guint i = 0; i < fleet->units->len; i++)
         if (!unit_is_moving(fleet->units->pdata[i]))
-            return fleet->batteries->pdata[i];
+            return fleet->batteries[i];
     return NULL;
 }
