@@ -100,12 +100,13 @@ def out_of_range(stack):
 
 @case
 def switched_off(stack):
-    """A board that is off until BlueZ has been made to forget it is found again."""
+    """A board that is off for minutes, so that BlueZ forgets it, is found again."""
     exporter = stack.start()
     stack.reads(exporter)
     stack.peer('vanish')
-    at = exporter.logged('made to forget the device', limit=300)
-    exporter.logged('looking for the battery', at)
+    at = 0
+    for _ in range(3):
+        at = exporter.logged('not_found while looking', at)
     stack.gone(exporter)
     stack.peer('return')
     stack.reads(exporter)
