@@ -15,7 +15,7 @@ import socket
 import struct
 import time
 
-HANGS = 300  # s on the host, without an answer
+HANGS = 600  # s on the host, without an answer
 
 
 class Gone(Exception):
