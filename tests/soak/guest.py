@@ -20,7 +20,6 @@ import time
 import measure
 import report
 import schedule
-import stack
 from faults import KINDS
 from judge import Judge
 
@@ -79,7 +78,11 @@ class Run:
             self.field.later(30, self.measure)
             return
         found = measure.everything(self.field.exporter.child.pid, self.field.bluez.child.pid,
-                                   stack.Stack.bus.child.pid)
+                                   self.field.bus.child.pid)
+        # Whoever wants to know where memory has grown compares these.
+        with open('/proc/%d/smaps' % self.field.exporter.child.pid) as smaps:
+            with open('smaps-last' if self.samples else 'smaps-first', 'w') as file:
+                file.write(smaps.read())
         self.samples.append((self.now(), found))
         self.field.later(MEASURE, self.measure)
 
@@ -136,10 +139,10 @@ class Run:
         with open('faults.log', 'w') as self.log, field:
             field.begin()
             field.address = field.board.address
-            field.start(*shlex.split(self.options['arguments']))
+            field.start_exporter(*shlex.split(self.options['arguments']))
             field.exporter.fresh()
             self.began = time.monotonic()
-            self.judge = Judge(field)
+            self.judge = Judge(field, self.log)
             self.every(EPOCH, self.epoch)
             self.every(SCRAPE, self.scrape)
             field.later(MEASURE, self.measure)

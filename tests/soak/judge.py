@@ -33,8 +33,9 @@ class Window:
 class Judge:
     """Looks at each scrape. Times are of the wall clock, which under virtual time is exact."""
 
-    def __init__(self, field):
+    def __init__(self, field, log):
         self.field = field
+        self.log = log  # a file: which poll was lost by what
         self.origin = time.time()
         self.interval = INTERVAL
         self.windows = []
@@ -150,6 +151,8 @@ class Judge:
             self.failures += lost
             self.reasons[reason] = self.reasons.get(reason, 0) + lost
             window = self._explain(self.last_at, now)
+            print('# %9.1f lost %d × %s: %s' % (now - self.origin, lost, reason,
+                                                window and window.entry.kind), file=self.log)
             if window:
                 window.lost += lost
                 if window.end and self.last_at - INTERVAL > window.end:
