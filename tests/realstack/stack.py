@@ -64,6 +64,7 @@ class Laboratory:
         self.lock = threading.Lock()
         self.idle = []
         self.count = 0
+        self.unbootable = None  # why
 
     def bench(self):
         return Stack(self)
@@ -72,8 +73,17 @@ class Laboratory:
         with self.lock:
             if self.idle:
                 return self.idle.pop()
+            if self.unbootable:
+                raise self.unbootable
             self.count += 1
             number = self.count
+        try:
+            return self._boot(number)
+        except Gone as error:
+            self.unbootable = error  # nor will it be for the next case
+            raise
+
+    def _boot(self, number):
         os.makedirs(LOGS, exist_ok=True)
         image = '%s/image%d' % (LOGS, number)
         self.machine.write_image(image, {
@@ -484,8 +494,10 @@ class Stack(Bench):
             return str(error)
         text = super()._describe()
         for each in self.started:
-            if isinstance(each, Daemon) and each.status():
-                text += '\n%s ended with %d' % (each.name, each.status())
+            if isinstance(each, Daemon) and each.status() and each.status() > 0:
+                text += '\n---- %s: ended with %d\n' % (each.name, each.status())
+                with open('%s/%s.log' % (self.logs, each.name), errors='replace') as file:
+                    text += ''.join(file.readlines()[-20:])
         return '%s\nAll logs: %s\n' % (text, self.logs)
 
     def _keep_logs(self):
