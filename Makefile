@@ -5,6 +5,7 @@
 #   make check    installs what is missing, builds, runs the tests
 #   make check-realstack  of these, runs those against the real bluetoothd and kernel only
 #   make soak     the same for a day of virtual time with random faults: SOAK_HOURS=24 SOAK_SEED=
+#   make bench    measures it beside a bare process and a Python exporter (BENCH_QUICK=1: in short)
 #   make help     lists the rest
 
 VERSION := 0.1.0
@@ -47,6 +48,7 @@ include src/sources.mk   # LIB_SOURCES
 include tests/tests.mk   # UNIT_TESTS, FUZZ_TESTS, INTEGRATION_TESTS, VALGRIND_TESTS
 include tests/sim/sim.mk # SIM_SOURCES
 include tests/realstack/realstack.mk # PEER_SOURCES
+include tests/bench/bench.mk # BENCH_PROGRAMS, BENCH_DEPS
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
@@ -89,11 +91,13 @@ run: deps
 
 # ---- what is missing on this machine -----------------------------------------------------------
 
-.PHONY: deps check-deps
+.PHONY: deps check-deps bench-deps
 deps:
 	@tests/install-packages $(BUILD_DEPS)
 check-deps:
 	@tests/install-packages $(BUILD_DEPS) $(CHECK_DEPS)
+bench-deps:
+	@tests/install-packages $(BUILD_DEPS) $(BENCH_DEPS)
 
 # ---- tests -------------------------------------------------------------------------------------
 
@@ -171,6 +175,18 @@ build/realstack-%:
 # Programs and kernel of the virtual machine; before the tests, which are not to wait for them.
 build/realstack/fetched:
 	$(Q)tests/realstack/run --fetch && touch $@
+
+# Measures, and judges nothing: doc/BENCHMARK.md. BENCH_PARTS="poll scrape" measures only these again.
+.PHONY: bench
+bench: bench-deps
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/bms-sim $(BENCH_PROGRAMS:%=build/bench/%)
+	@/usr/bin/python3 tests/bench/bench.py build/bench.json $(BENCH_PARTS)
+
+# The same flags as the program's, so that instructions can be compared.
+build/bench/%: tests/bench/%.c build/obj/libbms.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) -Itests $(HARDENING) $(CFLAGS) -pie \
+	    -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ $(LIBS)
 
 .PHONY: check-build
 check-build: build/bms-exporter build/bms-sim build/san/bms-exporter build/tools/promtool \
