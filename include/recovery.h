@@ -80,10 +80,13 @@ void recovery_on_kick(Recovery *recovery);
 /**
  * A link was lost or could not be had, or the board refuses to be read.
  *
- * The delay is 0.25 s at first, because BlueZ needs a moment to take a link down, then 1 s doubling
- * up to the longest; up to 20 % less, at random.
+ * The distance from attempt to attempt is 0.25 s at first, because BlueZ needs a moment to take a
+ * link down, then 1 s doubling up to the longest; up to 20 % less, at random.
+ *
+ * @param spent_us how long the attempt has taken that failed. It counts towards the distance, for
+ * what it is there to spare are attempts that fail at once; but the moment for BlueZ remains.
  */
-RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault);
+RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault, int64_t spent_us);
 
 /**
  * How often something may be done that reaches beyond one battery. Shared by all of them. Each

@@ -46,7 +46,8 @@ struct Poller {
 
     State state;
     int64_t state_since;
-    int64_t retry_at; /* WAITING: when to open the link */
+    int64_t retry_at;      /* WAITING: when to open the link */
+    int64_t attempt_began; /* to open it; without the wait for the radio */
     int64_t release_until;
     bool afresh; /* and without what is remembered of the device */
     int64_t wake_at;

@@ -96,6 +96,7 @@ static void open_link(Poller *poller)
 
     poller->afresh = false;
     poller_set_state(poller, OPENING);
+    poller->attempt_began = poller_now(poller);
     poller->link_ops->open(poller->link, afresh);
 }
 
@@ -109,7 +110,8 @@ void poller_close_link(Poller *poller, SessionReason reason)
 int64_t poller_recover(Poller *poller)
 {
     Battery *battery = poller->battery;
-    RecoveryStep step = recovery_on_failure(&poller->recovery, battery->fault);
+    int64_t spent_us = poller_now(poller) - poller->attempt_began;
+    RecoveryStep step = recovery_on_failure(&poller->recovery, battery->fault, spent_us);
 
     switch (step.action) {
     case RECOVERY_RETRY:
@@ -220,6 +222,8 @@ static void on_stage(void *user, LinkStage stage)
 
     if (stage != poller->battery->stage && poller->state == OPENING)
         poller->state_since = poller_now(poller);
+    if (stage == LINK_FINDING && poller->state == OPENING)
+        poller->attempt_began = poller_now(poller);
     battery_set_stage(poller->battery, stage);
     changed(poller);
 }

@@ -95,7 +95,7 @@ static uint32_t next_random(Recovery *recovery)
     return x;
 }
 
-static int64_t next_delay(Recovery *recovery)
+static int64_t next_delay(Recovery *recovery, int64_t spent_us)
 {
     int64_t delay_us = FIRST_DELAY_MS * INT64_C(1000);
 
@@ -109,6 +109,10 @@ static int64_t next_delay(Recovery *recovery)
         delay_us = recovery->max_delay_us;
     if (recovery->attempts < MAX_DOUBLINGS + 1)
         recovery->attempts++;
+
+    delay_us -= spent_us;
+    if (delay_us < FIRST_DELAY_MS * INT64_C(1000))
+        delay_us = FIRST_DELAY_MS * INT64_C(1000);
 
     /* Jitter only ever shortens, so that the limit is one. */
     return delay_us - next_random(recovery) % (delay_us * JITTER_PERCENT / 100 + 1);
@@ -152,9 +156,9 @@ void recovery_on_kick(Recovery *recovery)
         recovery->failures = 0;
 }
 
-RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault)
+RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault, int64_t spent_us)
 {
-    RecoveryStep step = {.action = RECOVERY_RECONNECT, .delay_us = next_delay(recovery)};
+    RecoveryStep step = {.action = RECOVERY_RECONNECT, .delay_us = next_delay(recovery, spent_us)};
 
     recovery->fault = fault;
     if (fault == LINK_FAULT_NONE)

@@ -21,8 +21,8 @@ static RecoveryAction nth(LinkFault fault, unsigned n)
     Recovery recovery = begin();
 
     for (unsigned i = 1; i < n; i++)
-        recovery_on_failure(&recovery, fault);
-    return recovery_on_failure(&recovery, fault).action;
+        recovery_on_failure(&recovery, fault, 0);
+    return recovery_on_failure(&recovery, fault, 0).action;
 }
 
 /* ---- rungs ----------------------------------------------------------------------------------- */
@@ -99,14 +99,14 @@ static void test_tell(void)
     }
     /* Once, however long it lasts, and whatever frames come in between. */
     for (int i = 0; i < 100000; i++) {
-        told += recovery_on_failure(&recovery, LINK_FAULT_SILENT).action == RECOVERY_TELL;
+        told += recovery_on_failure(&recovery, LINK_FAULT_SILENT, 0).action == RECOVERY_TELL;
         recovery_on_frame(&recovery);
     }
     g_assert_cmpuint(told, ==, 1);
     /* A complete poll makes it new. */
     recovery_on_readings(&recovery);
     for (int i = 0; i < 8; i++)
-        told += recovery_on_failure(&recovery, LINK_FAULT_SILENT).action == RECOVERY_TELL;
+        told += recovery_on_failure(&recovery, LINK_FAULT_SILENT, 0).action == RECOVERY_TELL;
     g_assert_cmpuint(told, ==, 2);
 }
 
@@ -117,7 +117,7 @@ static void test_never_gives_up(void)
     unsigned count[RECOVERY_N_ACTIONS] = {0};
 
     for (int i = 0; i < 80000; i++) {
-        RecoveryStep step = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT);
+        RecoveryStep step = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0);
 
         count[step.action]++;
         g_assert_cmpint(step.delay_us, >, 0); /* and it never spins */
@@ -134,16 +134,16 @@ static void test_readings_begin_anew(void)
 {
     Recovery recovery = begin();
 
-    recovery_on_failure(&recovery, LINK_FAULT_REFUSED);
-    recovery_on_failure(&recovery, LINK_FAULT_REFUSED);
+    recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0);
+    recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0);
     /* A single frame does not prove much: the ladder goes on. */
     recovery_on_frame(&recovery);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED).action, ==,
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0).action, ==,
                     RECOVERY_REMOVE_DEVICE);
     recovery_on_readings(&recovery);
-    recovery_on_failure(&recovery, LINK_FAULT_REFUSED);
-    recovery_on_failure(&recovery, LINK_FAULT_REFUSED);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED).action, ==,
+    recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0);
+    recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0);
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0).action, ==,
                     RECOVERY_REMOVE_DEVICE);
 }
 
@@ -153,20 +153,20 @@ static void test_kick(void)
 
     /* The adapter was off for long and is on again: what was counted has nothing to say. */
     for (int i = 0; i < 10; i++)
-        recovery_on_failure(&recovery, LINK_FAULT_ADAPTER_OFF);
+        recovery_on_failure(&recovery, LINK_FAULT_ADAPTER_OFF, 0);
     recovery_on_kick(&recovery);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED).action, ==,
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0).action, ==,
                     RECOVERY_RECONNECT);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED).action, ==,
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_REFUSED, 0).action, ==,
                     RECOVERY_RECONNECT);
 
     /* A power cycle of our own ends in a kick, too, and then the ladder goes on. */
     recovery = begin();
     for (int i = 0; i < 5; i++)
-        recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT);
+        recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0);
     recovery_on_kick(&recovery);
-    recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT).action, ==,
+    recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0);
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0).action, ==,
                     RECOVERY_COMMAND);
 }
 
@@ -186,7 +186,7 @@ static void check_delays(int64_t interval_us, const int64_t *expected_ms, gsize 
 
         recovery_init(&recovery, interval_us, seed);
         for (gsize i = 0; i < n; i++) {
-            int64_t delay = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT).delay_us;
+            int64_t delay = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0).delay_us;
 
             g_assert_cmpint(delay, <=, expected_ms[i] * MS);
             g_assert_cmpint(delay, >=, expected_ms[i] * MS * 4 / 5);
@@ -205,18 +205,36 @@ static void test_back_off(void)
     check_delays(3600 * S, slow, G_N_ELEMENTS(slow));
 }
 
+/* What the attempt has taken need not be waited for again, but for the moment that BlueZ needs. */
+static void test_back_off_counts_attempts(void)
+{
+    Recovery recovery = begin();
+
+    for (int i = 0; i < 10; i++)
+        recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0);
+    for (int i = 0; i < 100; i++) {
+        int64_t delay = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 6 * S).delay_us;
+
+        g_assert_cmpint(delay, <=, 4 * S);
+        g_assert_cmpint(delay, >=, 4 * S * 4 / 5);
+        delay = recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 35 * S).delay_us;
+        g_assert_cmpint(delay, <=, 250 * MS);
+        g_assert_cmpint(delay, >=, 200 * MS);
+    }
+}
+
 static void test_back_off_resets(void)
 {
     Recovery recovery = begin();
 
     for (int i = 0; i < 20; i++)
-        recovery_on_failure(&recovery, LINK_FAULT_LOST);
+        recovery_on_failure(&recovery, LINK_FAULT_LOST, 0);
     recovery_on_frame(&recovery);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_LOST).delay_us, <=, 250 * MS);
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_LOST, 0).delay_us, <=, 250 * MS);
     for (int i = 0; i < 20; i++)
-        recovery_on_failure(&recovery, LINK_FAULT_LOST);
+        recovery_on_failure(&recovery, LINK_FAULT_LOST, 0);
     recovery_on_kick(&recovery);
-    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_LOST).delay_us, <=, 250 * MS);
+    g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_LOST, 0).delay_us, <=, 250 * MS);
 }
 
 static void test_jitter_spreads(void)
@@ -227,8 +245,8 @@ static void test_jitter_spreads(void)
     recovery_init(&a, 10 * S, 1);
     recovery_init(&b, 10 * S, 2);
     for (int i = 0; i < 20; i++)
-        different += recovery_on_failure(&a, LINK_FAULT_LOST).delay_us !=
-                     recovery_on_failure(&b, LINK_FAULT_LOST).delay_us;
+        different += recovery_on_failure(&a, LINK_FAULT_LOST, 0).delay_us !=
+                     recovery_on_failure(&b, LINK_FAULT_LOST, 0).delay_us;
     g_assert_cmpint(different, >=, 18);
 }
 
@@ -273,6 +291,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/kick", test_kick);
     g_test_add_func("/recovery/names", test_names);
     g_test_add_func("/recovery/back-off", test_back_off);
+    g_test_add_func("/recovery/back-off-counts-attempts", test_back_off_counts_attempts);
     g_test_add_func("/recovery/back-off-resets", test_back_off_resets);
     g_test_add_func("/recovery/jitter", test_jitter_spreads);
     g_test_add_func("/recovery/limit", test_limit);
