@@ -15,7 +15,7 @@ enum {
     REWATCH_SECONDS = 60,
     CONNECT_SECONDS = 30,
     FIRST_RETRY_SECONDS = 1,
-    MAX_RETRY_SECONDS = 30,
+    MAX_RETRY_SECONDS = 5, /* connecting to a socket costs nothing; waiting costs polls */
 };
 
 static void connect_bus(Bluez *bluez);
