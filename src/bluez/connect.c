@@ -9,9 +9,11 @@
 
 enum {
     DISCOVERY_MS = 30000,
-    /* BlueZ itself gives up after 41 s. While it tries, it hears a device that comes back at
-     * once, so a long try finds it sooner than several short ones. */
-    CONNECT_MS = 35000,
+    /* While BlueZ tries, it hears a device that comes back at once, and the next try follows within
+     * a moment, so little is missed between the two. But a try that BlueZ has lost can only be
+     * waited out: with the 2 s of a Disconnect and those of a new link it ends within two slots of
+     * 10 s. BlueZ itself gives up after 41 s. */
+    CONNECT_MS = 15000,
     /* The same when other batteries wait for the radio: connecting to a device that is there
      * takes less than 2 s, sleepy ones advertise every few seconds. */
     HURRIED_MS = 8000,
