@@ -8,7 +8,7 @@
  *
  *   retry          a question goes unanswered: ask again over the same link
  *   reconnect      each failure: a new link, after a delay
- *   remove_device  3rd: BlueZ forgets the device and finds it anew
+ *   remove_device  3rd, or 2nd if it refuses notifications: BlueZ forgets the device, finds it anew
  *   power_cycle    5th: the adapter is switched off and on
  *   command        7th: what the operator has given for this
  *   tell           8th: a person is told what to do; once, until the battery is read again
@@ -46,6 +46,7 @@ typedef struct {
     unsigned attempts;    /**< in a row, since the last valid frame: how long to wait */
     unsigned failures;    /**< in a row, since the last complete poll: how far up the ladder */
     bool told;            /**< since the last complete poll */
+    bool removed;         /**< the device, on this way up the ladder */
     LinkFault fault;      /**< the last one */
     uint32_t random;      /**< state of the generator that jitters the delays; never 0 */
 } Recovery;

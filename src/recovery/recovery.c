@@ -55,16 +55,30 @@ static const uint32_t about_board = BIT(LINK_FAULT_ECHO) | BIT(LINK_FAULT_SERVIC
 
 enum { LADDER_HEIGHT = 8 };
 
-/* Which rung the @a n th failure in a row (from 1) leads to. */
-static RecoveryAction rung(unsigned n, LinkFault fault)
+/* A link that is up and refuses notifications is as sure a sign as there is that the services which
+ * BlueZ remembers are not those of the board; what else can be wrong is given another chance. */
+static bool is_time_to_remove(unsigned height, LinkFault fault)
+{
+    unsigned from = fault == LINK_FAULT_SUBSCRIBE ? 2 : 3;
+
+    return BIT(fault) & about_device && height >= from && height <= 3;
+}
+
+/* Which rung the latest failure leads to. */
+static RecoveryAction rung(Recovery *recovery, LinkFault fault)
 {
     uint32_t bit = BIT(fault);
-    unsigned height = (n - 1) % LADDER_HEIGHT + 1;
+    unsigned height = (recovery->failures - 1) % LADDER_HEIGHT + 1;
+
+    if (height == 1)
+        recovery->removed = false;
 
     if (fault == LINK_FAULT_REFUSES)
         return RECOVERY_TELL;
-    if (height == 3 && bit & about_device)
+    if (!recovery->removed && is_time_to_remove(height, fault)) {
+        recovery->removed = true;
         return RECOVERY_REMOVE_DEVICE;
+    }
     if (height == 4 && bit & about_board)
         return RECOVERY_TELL;
     if (height == 5 && bit & about_adapter)
@@ -163,7 +177,8 @@ RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault, int64_t sp
     recovery->fault = fault;
     if (fault == LINK_FAULT_NONE)
         return step;
-    step.action = rung(++recovery->failures, fault);
+    recovery->failures++;
+    step.action = rung(recovery, fault);
     if (recovery->failures >= 1000 * LADDER_HEIGHT)
         recovery->failures -= LADDER_HEIGHT; /* the same place, and it never overflows */
     if (step.action == RECOVERY_TELL && recovery->told)

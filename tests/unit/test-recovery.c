@@ -38,10 +38,13 @@ static void test_retry(void)
 
 static void test_reconnect(void)
 {
-    for (int fault = LINK_FAULT_NONE; fault < LINK_N_FAULTS; fault++)
-        if (fault != LINK_FAULT_REFUSES)
-            for (unsigned n = 1; n <= 2; n++)
-                g_assert_cmpint(nth((LinkFault)fault, n), ==, RECOVERY_RECONNECT);
+    for (int fault = LINK_FAULT_NONE; fault < LINK_N_FAULTS; fault++) {
+        if (fault == LINK_FAULT_REFUSES)
+            continue;
+        g_assert_cmpint(nth((LinkFault)fault, 1), ==, RECOVERY_RECONNECT);
+        if (fault != LINK_FAULT_SUBSCRIBE)
+            g_assert_cmpint(nth((LinkFault)fault, 2), ==, RECOVERY_RECONNECT);
+    }
 }
 
 static void test_remove_device(void)
@@ -50,6 +53,12 @@ static void test_remove_device(void)
     g_assert_cmpint(nth(LINK_FAULT_RESOLVE, 3), ==, RECOVERY_REMOVE_DEVICE);
     g_assert_cmpint(nth(LINK_FAULT_SERVICE, 3), ==, RECOVERY_REMOVE_DEVICE);
     g_assert_cmpint(nth(LINK_FAULT_SILENT, 3), ==, RECOVERY_REMOVE_DEVICE);
+    g_assert_cmpint(nth(LINK_FAULT_SILENT, 2), ==, RECOVERY_RECONNECT);
+    /* What is remembered of the services is most likely wrong; once is enough. */
+    g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 1), ==, RECOVERY_RECONNECT);
+    g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 2), ==, RECOVERY_REMOVE_DEVICE);
+    g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 3), ==, RECOVERY_RECONNECT);
+    g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 8 + 2), ==, RECOVERY_REMOVE_DEVICE);
     /* It is not known, or does not stand in the way. */
     g_assert_cmpint(nth(LINK_FAULT_NOT_FOUND, 3), ==, RECOVERY_RECONNECT);
     g_assert_cmpint(nth(LINK_FAULT_ADAPTER_OFF, 3), ==, RECOVERY_RECONNECT);
