@@ -57,7 +57,8 @@ def draw(seed, seconds, quiet, kinds):
 
 def read(path):
     with open(path, encoding='utf-8') as file:
-        words = [line.split(None, 3) for line in file if line.strip() and line[0] != '#']
+        words = [line.strip().split(None, 3) for line in file
+                 if line.strip() and line[0] != '#']
     return [Entry(float(begin), float(duration), kind, *argument)
             for begin, duration, kind, *argument in words]
 
