@@ -155,6 +155,7 @@ class Run:
                 file.write('\n'.join(field.exporter.lines) + '\n')
             with open('last-scrape', 'w') as file:
                 file.write(last.text)
+            report.write_faults(self, 'faults.json')
             ok = report.write(self, 'report.md')
         return ok
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The verdict and the tables at the end, as Markdown."""
+"""The verdict and the tables at the end, as Markdown; each fault by itself, as JSON."""
 
+import json
 import statistics
 
 HOUR = 3600
@@ -82,6 +83,18 @@ def row(name, windows):
             number(sum(window.lost_behind for window in windows)),
             '%.1f' % statistics.median(times) if times else '-',
             '%.1f' % max(times) if times else '-']
+
+
+def write_faults(run, path):
+    """One object for each fault; recovery is null if readings did not come back."""
+    windows = [{'kind': window.entry.kind, 'argument': window.entry.argument,
+                'begin': window.entry.begin, 'duration': window.end - window.begin,
+                'recovery': window.recovery if window.fresh else None,
+                'lost': window.lost, 'lost_behind': window.lost_behind}
+               for window in run.judge.windows if window.end]
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump({'faults': windows, 'scrapes': run.judge.scrapes, 'wrong': run.judge.wrongs,
+                   'unexplained': [text for _, text in run.judge.unexplained]}, file)
 
 
 def verdict(run):
