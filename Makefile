@@ -6,6 +6,7 @@
 #   make check-realstack  of these, runs those against the real bluetoothd and kernel only
 #   make soak     the same for a day of virtual time with random faults: SOAK_HOURS=24 SOAK_SEED=
 #   make bench    measures it beside a bare process and a Python exporter (BENCH_QUICK=1: in short)
+#   make fault-table  how soon it recovers from each fault, into doc/FAULTS.md: FAULTS_INJECTIONS=20 FAULTS_SEED=
 #   make help     lists the rest
 
 VERSION := 0.1.0
@@ -165,6 +166,15 @@ soak: deps
 	@tests/install-packages $(SOAK_DEPS)
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/realstack-peer
 	@tests/soak/run
+
+# How soon fresh values come after each kind of fault; tests/faults/README.md has the variables.
+FAULTS_STAGE ?= standin realstack
+.PHONY: fault-table
+fault-table: check-deps
+	@tests/install-packages $(if $(filter realstack,$(FAULTS_STAGE)),$(SOAK_DEPS))
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/bms-sim build/realstack-peer
+	@status=0; for stage in $(FAULTS_STAGE); do rm -f build/faults/$$stage.json; tests/faults/$$stage || status=1; done; \
+	    tests/faults/table && exit $$status
 
 build/realstack-peer: $(call objects,obj,$(PEER_SOURCES))
 build/realstack-agent: $(call objects,obj,$(AGENT_SOURCES))
