@@ -26,7 +26,7 @@
 enum {
     MAX_KEY_TRIES = 3,
     MAX_KEY_TRIES_AFTER_READS = 2, /* the first command of the session was something else */
-    FAILURES_BEFORE_DOUBT = 3,     /* that no password is needed */
+    FAILURES_BEFORE_DOUBT = 6,     /* that no password is needed */
     MAX_LOST_PASSWORDS = 3,        /* in a row, without an answer: as good as refused */
 };
 
