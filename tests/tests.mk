@@ -88,6 +88,9 @@ INTEGRATION_TESTS := \
 # Those of them that run under valgrind too: the rest count slots, which a program that is thirty
 # times slower does not keep.
 VALGRIND_TESTS := \
-    test-connect \
     test-stop \
     test-tour
+
+# Those that do little but wait, for bounds of a minute, and so run as shipped only.
+SLOW_TESTS := \
+    test-late
