@@ -194,7 +194,7 @@ build/realstack/fetched:
 .PHONY: bench
 bench: bench-deps
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/bms-sim $(BENCH_PROGRAMS:%=build/bench/%)
-	@/usr/bin/python3 tests/bench/bench.py build/bench.json $(BENCH_PARTS)
+	@/usr/bin/python3 -B tests/bench/bench.py build/bench.json $(BENCH_PARTS)
 
 # The same flags as the program's, so that instructions can be compared.
 build/bench/%: tests/bench/%.c build/obj/libbms.a

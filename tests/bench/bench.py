@@ -134,6 +134,7 @@ def main():
         say('%s (%d s)' % (part.__name__, time.monotonic() - began))
         before = os.getloadavg()[0]
         result[part.__name__] = part()
+        result['load'] = [each for each in result['load'] if each[0] != part.__name__]
         result['load'].append([part.__name__, round(before, 2), round(os.getloadavg()[0], 2)])
         with open(path + '.new', 'w') as file:
             json.dump(result, file, indent=1)

@@ -5,7 +5,8 @@
  *
  *     floor DEVICE-PATH NOTIFY-PATH WRITE-PATH PORT INTERVAL-MS BODY-FILE
  *
- * Object paths are given, and errors end it: only the steady state is to be compared.
+ * On SIGUSR1 it says how many polls it has made and what they took. Object paths are given, and
+ * errors end it: only the steady state is to be compared.
  */
 #include <gio/gio.h>
 #include <glib-unix.h>
@@ -32,7 +33,9 @@ typedef struct {
     guint asked; /* index of the request on the way */
     gsize wanted;
     gsize got;
-    gboolean greeted;
+    guint polls;
+    gint64 polling_us; /* what they took together */
+    gint64 began;
     struct MHD_Daemon *daemon;
     struct MHD_Response *response;
 } Floor;
@@ -66,9 +69,9 @@ static void ask(Floor *self, guint which)
 
 static void finish_poll(Floor *self)
 {
-    if (!self->greeted)
+    if (self->polls++ == 0)
         g_printerr("first readings\n");
-    self->greeted = TRUE;
+    self->polling_us += g_get_monotonic_time() - self->began;
     g_source_set_ready_time(self->timer, self->due);
 }
 
@@ -105,7 +108,8 @@ static gboolean on_timer(gpointer user)
     Floor *self = user;
 
     g_source_set_ready_time(self->timer, -1);
-    while (self->due <= g_get_monotonic_time())
+    self->began = g_get_monotonic_time();
+    while (self->due <= self->began)
         self->due += self->interval_us;
     ask(self, 0);
     return G_SOURCE_CONTINUE;
@@ -241,6 +245,14 @@ static gboolean on_signal(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
+static gboolean on_report(gpointer user)
+{
+    const Floor *self = user;
+
+    g_printerr("polls %u, %" G_GINT64_FORMAT " us\n", self->polls, self->polling_us);
+    return G_SOURCE_CONTINUE;
+}
+
 int main(int argc, char **argv)
 {
     static Floor self;
@@ -254,6 +266,7 @@ int main(int argc, char **argv)
     self.loop = g_main_loop_new(NULL, FALSE);
     serve(&self, (guint16)g_ascii_strtoll(argv[4], NULL, 10), argv[6]);
     g_unix_signal_add(SIGTERM, on_signal, &self);
+    g_unix_signal_add(SIGUSR1, on_report, &self);
     g_idle_add(begin, &self);
     g_main_loop_run(self.loop);
     call(&self, self.device, "org.bluez.Device1", "Disconnect");

@@ -42,9 +42,7 @@ def poll(result, table):
                                            for r in rounds[name]] for name in NAMES},
              'involuntary', '%.1f')
     compared(table, 'answer of 03 sent until 04 is there, µs', rounds, 'between_us')
-    table.row('poll beyond the board\'s own time, µs',
-              *(spread([r['beyond_board_us'] for r in rounds[name]])
-                if 'beyond_board_us' in rounds[name][0] else '' for name in NAMES), '', '')
+    compared(table, 'poll beyond the board\'s own time, µs', rounds, 'beyond_board_us')
 
 
 def memory(result, table):
