@@ -108,9 +108,14 @@ class Machine:
         package = self.kernel
         if not package:
             # The newer one of this release: 6.1.192 falls over links that break early (README.md).
-            found = re.search(r'Depends: (linux-image-\S+)',
-                              output('apt-cache', 'depends', 'linux-image-6.12-amd64'))
-            if not found:
+            # It comes with the security updates; the 6.1 of an apt without them is older than that.
+            for each in 'linux-image-6.12-amd64', 'linux-image-amd64':
+                depends = subprocess.run(['apt-cache', 'depends', each], stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL, text=True, check=False).stdout
+                found = re.search(r'Depends: (linux-image-\S+)', depends)
+                if found:
+                    break
+            else:
                 raise SystemExit('apt knows no kernel; is "apt-get update" needed?')
             package = found[1]
         self._unpack('linux', [package])
