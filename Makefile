@@ -26,7 +26,7 @@ DEFAULTDIR ?= /etc/default
 
 PACKAGES := gio-2.0 gio-unix-2.0 libmicrohttpd bluez
 BUILD_DEPS := gcc make pkg-config libglib2.0-dev libmicrohttpd-dev libbluetooth-dev dbus-daemon
-CHECK_DEPS := clang clang-format clang-tidy cppcheck valgrind libjson-glib-dev libglib2.0-bin perl \
+CHECK_DEPS := kmod clang clang-format clang-tidy cppcheck valgrind libjson-glib-dev libglib2.0-bin perl \
     python3 python3-prometheus-client systemd man-db
 SOAK_DEPS := bc bison flex xz-utils python3 python3-prometheus-client systemd
 
