@@ -43,6 +43,14 @@ void advice_on_bluez(Advice *advice, const Bluez *bluez)
     }
 }
 
+LinkFault advice_on_silence(Advice *advice, const Bluez *bluez)
+{
+    LinkFault fault = bluez_on_bus(bluez) ? LINK_FAULT_HUNG : LINK_FAULT_BUS;
+
+    advice_on_fault(advice, fault, NULL);
+    return fault;
+}
+
 void advice_clear(Advice *advice)
 {
     g_clear_pointer(&advice->text, g_free);

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-    SETTLE_SECONDS = 15, /* a bus or bluetoothd that does not say a word */
     STOP_LIMIT_MS = 2900,
 };
 
@@ -299,11 +298,10 @@ static void on_bluez_changed(void *user)
 static gboolean on_settle_limit(gpointer user)
 {
     Check *check = user;
-    LinkFault fault = bluez_on_bus(check->bluez) ? LINK_FAULT_HUNG : LINK_FAULT_BUS;
     Advice advice;
+    LinkFault fault = advice_on_silence(&advice, check->bluez);
 
     check->timer = 0;
-    advice_on_fault(&advice, fault, NULL);
     begin(check, fault, &advice);
     return G_SOURCE_REMOVE;
 }
@@ -320,7 +318,7 @@ int check_run(const Options *options)
     check.report.output = output_new(STDOUT_FILENO, on_written, &check);
     g_unix_signal_add(SIGINT, on_sigint, &check);
     g_unix_signal_add(SIGTERM, on_sigterm, &check);
-    check.timer = g_timeout_add_seconds(SETTLE_SECONDS, on_settle_limit, &check);
+    check.timer = g_timeout_add_seconds(ADVICE_SETTLE_SECONDS, on_settle_limit, &check);
     bluez_set_callback(check.bluez, on_bluez_changed, &check);
     bluez_start(check.bluez);
     g_main_loop_run(check.loop);

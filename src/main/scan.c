@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 enum {
-    SETTLE_SECONDS = 15, /* a bus or bluetoothd that does not say a word */
     REFRESH_MS = 250,
     /* A device that changes its name all the time must not fill the disk behind a pipe. */
     MAX_REPEATS = 8,
@@ -440,7 +439,7 @@ static gboolean on_settle_limit(gpointer user)
     Advice advice;
 
     scan->timer = 0;
-    advice_on_fault(&advice, bluez_on_bus(scan->bluez) ? LINK_FAULT_HUNG : LINK_FAULT_BUS, NULL);
+    advice_on_silence(&advice, scan->bluez);
     fail_with_advice(scan, &advice);
     return G_SOURCE_REMOVE;
 }
@@ -469,7 +468,7 @@ int scan_run(const Options *options)
     g_unix_signal_add(SIGINT, on_sigint, &scan);
     g_unix_signal_add(SIGTERM, on_sigterm, &scan);
     g_unix_signal_add(SIGHUP, on_sighup, &scan);
-    scan.timer = g_timeout_add_seconds(SETTLE_SECONDS, on_settle_limit, &scan);
+    scan.timer = g_timeout_add_seconds(ADVICE_SETTLE_SECONDS, on_settle_limit, &scan);
     bluez_set_callback(scan.bluez, on_fault, &scan);
     bluez_start(scan.bluez);
     g_main_loop_run(scan.loop);

@@ -29,11 +29,6 @@ const char *recovery_action_name(RecoveryAction action)
 
 #define BIT(fault) (UINT32_C(1) << (fault))
 
-/* It stands in the way of all batteries alike; nothing about this one's device or link helps. */
-static const uint32_t environment = BIT(LINK_FAULT_BUS) | BIT(LINK_FAULT_BLUEZ) |
-                                    BIT(LINK_FAULT_HUNG) | BIT(LINK_FAULT_DENIED) |
-                                    BIT(LINK_FAULT_ADAPTER) | BIT(LINK_FAULT_ADAPTER_OFF);
-
 /* What BlueZ remembers of the device may be what is wrong: its services, its address' type, a
  * connection that exists on one side only. */
 static const uint32_t about_device = BIT(LINK_FAULT_TIMEOUT) | BIT(LINK_FAULT_REFUSED) |
@@ -83,7 +78,7 @@ static RecoveryAction rung(Recovery *recovery, LinkFault fault)
         return RECOVERY_TELL;
     if (height == 5 && bit & about_adapter)
         return RECOVERY_POWER_CYCLE;
-    if (height == 7 && bit & (about_adapter | environment))
+    if (height == 7 && (bit & about_adapter || link_fault_is_general(fault)))
         return RECOVERY_COMMAND;
     return height == LADDER_HEIGHT ? RECOVERY_TELL : RECOVERY_RECONNECT;
 }
@@ -166,7 +161,7 @@ void recovery_on_kick(Recovery *recovery)
     recovery->attempts = 0;
     /* What is over said nothing about device and controller. After a power cycle of our own it is
      * their fault that was the last one, and the ladder goes on. */
-    if (BIT(recovery->fault) & environment)
+    if (link_fault_is_general(recovery->fault))
         recovery->failures = 0;
 }
 
