@@ -35,22 +35,6 @@ typedef enum {
 
 const char *poll_failure_name(PollFailure failure);
 
-/** Why a GATT session was begun, that is, how the one before it ended: label of
- * bms_link_sessions_total. */
-typedef enum {
-    SESSION_START,     /**< the first one */
-    SESSION_RENEWAL,   /**< the regular renewal */
-    SESSION_STALL,     /**< connected, but requests went unanswered */
-    SESSION_LINK_LOSS, /**< the connection broke */
-    SESSION_ADAPTER,   /**< the adapter was off or gone */
-    SESSION_TURN,      /**< links are not kept from poll to poll */
-    SESSION_RELEASE,   /**< it had been let go for another client */
-    SESSION_BLUEZ,     /**< bluetoothd or the bus was gone */
-    SESSION_N_REASONS
-} SessionReason;
-
-const char *session_reason_name(SessionReason reason);
-
 enum { BATTERY_N_BUCKETS = 9 };
 /** Upper bounds of the buckets of bms_poll_duration_seconds; +Inf comes on top. */
 extern const struct BatteryBound {

@@ -6,6 +6,8 @@
 #ifndef BMS_LINK_H
 #define BMS_LINK_H
 
+#include "fault.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,51 +24,6 @@ typedef enum {
     LINK_CLOSING,
     LINK_N_STAGES
 } LinkStage;
-
-/** Why a link could not be had, or is no more. */
-typedef enum {
-    LINK_FAULT_NONE,        /**< closed because link->close() was called */
-    LINK_FAULT_BUS,         /**< no D-Bus system bus */
-    LINK_FAULT_BLUEZ,       /**< nobody owns org.bluez: bluetoothd is not running, or has gone */
-    LINK_FAULT_HUNG,        /**< bluetoothd does not answer */
-    LINK_FAULT_DENIED,      /**< the bus does not let us talk to bluetoothd */
-    LINK_FAULT_ADAPTER,     /**< no such adapter */
-    LINK_FAULT_ADAPTER_OFF, /**< the adapter is not powered */
-    LINK_FAULT_NOT_FOUND,   /**< not seen in a discovery */
-    LINK_FAULT_TIMEOUT,     /**< connecting took too long */
-    LINK_FAULT_REFUSED,     /**< connecting failed */
-    LINK_FAULT_LIMIT,       /**< the adapter holds as many links as it can */
-    LINK_FAULT_RESOLVE,     /**< connected, but its services did not come */
-    LINK_FAULT_SERVICE,     /**< has none of the services a JBD board has */
-    LINK_FAULT_SUBSCRIBE,   /**< notifications could not be switched on */
-    LINK_FAULT_WRITE,       /**< writing failed although the link is there */
-    LINK_FAULT_LOST,        /**< the connection broke */
-    /* On a link that is up, found out by whoever talks over it: */
-    LINK_FAULT_SILENT,  /**< requests are not answered */
-    LINK_FAULT_ECHO,    /**< requests come back instead of answers */
-    LINK_FAULT_NOISE,   /**< answers come damaged */
-    LINK_FAULT_REFUSES, /**< the board answers that it will not */
-    LINK_FAULT_FOREIGN, /**< it speaks another protocol */
-    /* It lets only those in who know a secret: */
-    LINK_FAULT_PASSWORD_WANTED, /**< and none is known */
-    LINK_FAULT_PASSWORD_WRONG,  /**< it refuses the password */
-    LINK_FAULT_PAIRING_WANTED,  /**< it wants to be paired, and no passkey is known */
-    LINK_FAULT_PAIRING,         /**< pairing failed */
-    LINK_N_FAULTS
-} LinkFault;
-
-/** Short name for labels ("not_found"). */
-const char *link_fault_name(LinkFault fault);
-
-/** What a person should read ("not found: out of range, or another app holds the connection"). */
-const char *link_fault_text(LinkFault fault);
-
-/** What a person can do about it, a command where there is one; NULL where nothing is known to
- * help. */
-const char *link_fault_remedy(LinkFault fault);
-
-/** Whether it stands in the way of every link: the bus, bluetoothd or the adapter. */
-bool link_fault_is_general(LinkFault fault);
 
 /** Short name for a stage ("connecting"). */
 const char *link_stage_name(LinkStage stage);

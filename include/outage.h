@@ -23,7 +23,7 @@ typedef enum {
 typedef struct {
     bool active;
     bool unstable;
-    uint32_t told;    /**< bits 1 << LinkFault that were told of in this outage */
+    uint64_t told;    /**< bits 1 << LinkFault that were logged in this outage */
     int64_t began_us; /**< monotonic */
     int64_t ended_us; /**< 0 if there has been none yet */
     unsigned good;    /**< polls in a row since the last fault */

@@ -33,6 +33,7 @@ LIB_SOURCES := \
     src/jbd/names.c \
     src/jbd/password.c \
     src/jbd/request.c \
+    src/link/faults.c \
     src/link/link.c \
     src/main/advice.c \
     src/main/app.c \

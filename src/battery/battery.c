@@ -12,7 +12,7 @@ const struct BatteryBound battery_duration_bounds[BATTERY_N_BUCKETS] = {
     {1, "1.0"},     {2, "2.0"},   {5, "5.0"},   {10, "10.0"},
 };
 
-static const char *const poll_failure_names[] = {
+static const char *const poll_failure_names[POLL_N_FAILURES] = {
     [POLL_FAILURE_NOT_CONNECTED] = "not_connected",
     [POLL_FAILURE_TIMEOUT] = "timeout",
     [POLL_FAILURE_LINK_LOSS] = "link_loss",
@@ -21,20 +21,9 @@ static const char *const poll_failure_names[] = {
     [POLL_FAILURE_MISSED] = "missed",
 };
 
-static const char *const session_reason_names[] = {
-    [SESSION_START] = "start",     [SESSION_RENEWAL] = "renewal", [SESSION_STALL] = "stall",
-    [SESSION_TURN] = "turn",       [SESSION_RELEASE] = "release", [SESSION_LINK_LOSS] = "link_loss",
-    [SESSION_ADAPTER] = "adapter", [SESSION_BLUEZ] = "bluez",
-};
-
 const char *poll_failure_name(PollFailure failure)
 {
     return poll_failure_names[failure];
-}
-
-const char *session_reason_name(SessionReason reason)
-{
-    return session_reason_names[reason];
 }
 
 static void copy_text(char *out, size_t size, const char *text)

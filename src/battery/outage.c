@@ -2,9 +2,11 @@
 /* Turns a stream of faults and readings into the few events that a person wants to read. */
 #include "outage.h"
 
+_Static_assert(LINK_N_FAULTS <= 64, "Outage.told has a bit for each fault");
+
 OutageNews outage_on_fault(Outage *outage, LinkFault fault, int64_t now_us, int64_t interval_us)
 {
-    uint32_t bit = UINT32_C(1) << fault;
+    uint64_t bit = UINT64_C(1) << fault;
 
     outage->good = 0;
     outage->faults++;

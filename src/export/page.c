@@ -336,7 +336,7 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
     if (fresh && battery_noise_percent(battery) >= BATTERY_NOISY_PERCENT)
         g_string_append_printf(out,
                                "<p class=\"note warn\">Noisy link: %u" NBSP
-                               "%% of the answers come damaged</p>\n",
+                               "%% of the answers arrive corrupted</p>\n",
                                battery_noise_percent(battery));
     if (battery->has_readings)
         append_last_read(out, battery, age);

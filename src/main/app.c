@@ -226,15 +226,6 @@ static gboolean on_signal(gpointer user)
 
 /* ---- once ------------------------------------------------------------------------------------ */
 
-/* What no waiting will mend while somebody waits at the prompt. */
-static gboolean is_hopeless(LinkFault fault)
-{
-    return link_fault_is_general(fault) || fault == LINK_FAULT_SERVICE ||
-           fault == LINK_FAULT_FOREIGN || fault == LINK_FAULT_PASSWORD_WANTED ||
-           fault == LINK_FAULT_PASSWORD_WRONG || fault == LINK_FAULT_PAIRING_WANTED ||
-           fault == LINK_FAULT_PAIRING;
-}
-
 static void fail_once(App *app)
 {
     ExportView view = view_of(app);
@@ -271,7 +262,7 @@ static gboolean on_check_once(gpointer user)
 
     app->once_idle = 0;
     for (size_t i = 0; i < view.n_batteries; i++)
-        hopeless = hopeless || is_hopeless(view.batteries[i]->fault);
+        hopeless = hopeless || link_fault_traits(view.batteries[i]->fault)->hopeless;
     if (fleet_is_resting(app->fleet))
         print_metrics(app);
     else if (hopeless)

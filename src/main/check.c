@@ -225,40 +225,29 @@ static void check_batteries(Check *check)
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
-enum { BUS, BLUETOOTHD, POLICY, ADAPTER, POWER, N_PARTS };
+static const struct {
+    FaultLayer layer;
+    const char *name;
+} parts[] = {
+    {FAULT_LAYER_BUS, "bus"},       {FAULT_LAYER_BLUETOOTHD, "bluetoothd"},
+    {FAULT_LAYER_POLICY, "policy"}, {FAULT_LAYER_ADAPTER, "adapter"},
+    {FAULT_LAYER_POWER, "power"},
+};
 
-static const char *const part_names[] = {"bus", "bluetoothd", "policy", "adapter", "power"};
-
-/* Which part a fault is of; N_PARTS for LINK_FAULT_NONE. */
-static guint part_of(LinkFault fault)
+/* Each part below the one that is wrong works; those above cannot be checked. */
+static void tell_machine(Check *check, LinkFault fault, const Advice *advice)
 {
-    switch (fault) {
-    case LINK_FAULT_BUS:
-        return BUS;
-    case LINK_FAULT_BLUEZ:
-    case LINK_FAULT_HUNG:
-        return BLUETOOTHD;
-    case LINK_FAULT_DENIED:
-        return POLICY;
-    case LINK_FAULT_ADAPTER:
-        return ADAPTER;
-    case LINK_FAULT_ADAPTER_OFF:
-        return POWER;
-    default:
-        return N_PARTS;
-    }
-}
+    FaultLayer wrong = link_fault_traits(fault)->layer;
 
-static void tell_machine(Check *check, guint wrong, const Advice *advice)
-{
-    for (guint part = 0; part < N_PARTS; part++) {
-        if (part < wrong)
-            report_ok(&check->report, part_names[part],
-                      part == ADAPTER ? bluez_adapter_name(check->bluez) : NULL);
-        else if (part == wrong)
-            report_wrong(&check->report, part_names[part], advice->text, advice->remedy);
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (parts[i].layer == wrong)
+            report_wrong(&check->report, parts[i].name, advice->text, advice->remedy);
+        else if (wrong == FAULT_LAYER_NONE || parts[i].layer < wrong)
+            report_ok(&check->report, parts[i].name,
+                      parts[i].layer == FAULT_LAYER_ADAPTER ? bluez_adapter_name(check->bluez)
+                                                            : NULL);
         else
-            report_skipped(&check->report, part_names[part]);
+            report_skipped(&check->report, parts[i].name);
     }
 }
 
@@ -266,7 +255,7 @@ static void begin(Check *check, LinkFault fault, Advice *advice)
 {
     check->begun = TRUE;
     g_clear_handle_id(&check->timer, g_source_remove);
-    tell_machine(check, part_of(fault), advice);
+    tell_machine(check, fault, advice);
     advice_clear(advice);
     read_passwords(check);
     check_batteries(check);

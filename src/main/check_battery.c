@@ -133,13 +133,6 @@ static Step step_after(const CheckBattery *check)
     return step == BASIC && unit_asked(check->unit) == JBD_CELLS ? CELLS : step;
 }
 
-static gboolean is_worth_another_try(LinkFault fault)
-{
-    return fault == LINK_FAULT_REFUSED || fault == LINK_FAULT_RESOLVE ||
-           fault == LINK_FAULT_SUBSCRIBE || fault == LINK_FAULT_WRITE || fault == LINK_FAULT_LOST ||
-           fault == LINK_FAULT_SILENT || fault == LINK_FAULT_NOISE;
-}
-
 static void tell_failure(CheckBattery *check)
 {
     tell_passed(check, check->failed);
@@ -160,7 +153,7 @@ static void take_failure(CheckBattery *check)
         check->last_fault = battery->fault;
         check->failed = step;
     }
-    if (check->attempts >= MAX_ATTEMPTS || !is_worth_another_try(battery->fault))
+    if (check->attempts >= MAX_ATTEMPTS || !link_fault_traits(battery->fault)->transient)
         tell_failure(check);
 }
 

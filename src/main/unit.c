@@ -105,7 +105,7 @@ static void tell_noise(Unit *unit)
 
     if (!unit->noisy && percent >= BATTERY_NOISY_PERCENT) {
         unit->noisy = TRUE;
-        log_warn("%s: the link is noisy: %u %% of the answers come damaged; what helps: %s",
+        log_warn("%s: the link is noisy: %u %% of the answers arrive corrupted; what helps: %s",
                  battery->name, percent, link_fault_remedy(LINK_FAULT_NOISE));
     } else if (unit->noisy && percent < BATTERY_NOISY_PERCENT / 2) {
         unit->noisy = FALSE;

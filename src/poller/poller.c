@@ -245,33 +245,13 @@ static void on_up(void *user)
     rearm(poller);
 }
 
-static SessionReason reason_of(LinkFault fault)
-{
-    switch (fault) {
-    case LINK_FAULT_BUS:
-    case LINK_FAULT_BLUEZ:
-    case LINK_FAULT_HUNG:
-    case LINK_FAULT_DENIED:
-        return SESSION_BLUEZ;
-    case LINK_FAULT_ADAPTER:
-    case LINK_FAULT_ADAPTER_OFF:
-        return SESSION_ADAPTER;
-    case LINK_FAULT_WRITE:
-    case LINK_FAULT_PAIRING_WANTED:
-    case LINK_FAULT_PAIRING:
-        return SESSION_STALL; /* the link is there and does not carry */
-    default:
-        return SESSION_LINK_LOSS;
-    }
-}
-
 static void on_down(void *user, LinkFault fault, const char *detail)
 {
     Poller *poller = user;
 
     battery_set_stage(poller->battery, LINK_CLOSED);
     if (poller->state == CLOSING && fault != LINK_FAULT_NONE)
-        poller->reason = reason_of(fault);
+        poller->reason = link_fault_traits(fault)->session;
     if (poller->stopping) {
         poller_set_state(poller, STOPPED);
     } else if (poller->release_until > poller_now(poller)) {
@@ -284,7 +264,7 @@ static void on_down(void *user, LinkFault fault, const char *detail)
         wait_before_opening(poller);
     } else {
         if (is_talking(poller) || poller->state == IDLE) {
-            poller->reason = reason_of(fault);
+            poller->reason = link_fault_traits(fault)->session;
             poller->slot_failure =
                 fault == LINK_FAULT_WRITE ? POLL_FAILURE_TIMEOUT : POLL_FAILURE_LINK_LOSS;
         }

@@ -11,7 +11,7 @@ enum {
     MAX_DOUBLINGS = 16, /* past any limit; the shift stays small however long a battery is away */
 };
 
-static const char *const action_names[] = {
+static const char *const action_names[RECOVERY_N_ACTIONS] = {
     [RECOVERY_RETRY] = "retry",
     [RECOVERY_RECONNECT] = "reconnect",
     [RECOVERY_REMOVE_DEVICE] = "remove_device",
@@ -27,60 +27,33 @@ const char *recovery_action_name(RecoveryAction action)
 
 /* ---- the ladder ------------------------------------------------------------------------------ */
 
-#define BIT(fault) (UINT32_C(1) << (fault))
-
-/* What BlueZ remembers of the device may be what is wrong: its services, its address' type, a
- * connection that exists on one side only. */
-static const uint32_t about_device = BIT(LINK_FAULT_TIMEOUT) | BIT(LINK_FAULT_REFUSED) |
-                                     BIT(LINK_FAULT_RESOLVE) | BIT(LINK_FAULT_SERVICE) |
-                                     BIT(LINK_FAULT_SUBSCRIBE) | BIT(LINK_FAULT_WRITE) |
-                                     BIT(LINK_FAULT_LOST) | BIT(LINK_FAULT_SILENT);
-
-/* What the controller is in may be what is wrong. */
-static const uint32_t about_adapter =
-    BIT(LINK_FAULT_NOT_FOUND) | BIT(LINK_FAULT_TIMEOUT) | BIT(LINK_FAULT_REFUSED) |
-    BIT(LINK_FAULT_RESOLVE) | BIT(LINK_FAULT_SUBSCRIBE) | BIT(LINK_FAULT_WRITE) |
-    BIT(LINK_FAULT_LOST) | BIT(LINK_FAULT_SILENT) | BIT(LINK_FAULT_NOISE);
-
-/* The board says itself what is wrong, and will go on saying so. */
-static const uint32_t about_board = BIT(LINK_FAULT_ECHO) | BIT(LINK_FAULT_SERVICE) |
-                                    BIT(LINK_FAULT_FOREIGN) | BIT(LINK_FAULT_PASSWORD_WANTED) |
-                                    BIT(LINK_FAULT_PASSWORD_WRONG) |
-                                    BIT(LINK_FAULT_PAIRING_WANTED) | BIT(LINK_FAULT_PAIRING);
-
-enum { LADDER_HEIGHT = 8 };
-
-/* A link that is up and refuses notifications is as sure a sign as there is that the services which
- * BlueZ remembers are not those of the board; what else can be wrong is given another chance. */
-static bool is_time_to_remove(unsigned height, LinkFault fault)
-{
-    unsigned from = fault == LINK_FAULT_SUBSCRIBE ? 2 : 3;
-
-    return BIT(fault) & about_device && height >= from && height <= 3;
-}
+enum {
+    LADDER_HEIGHT = 8,
+    /* Where on the ladder the rungs are that only some faults reach. */
+    LAST_REMOVE = 3,
+    CYCLE_AT = 5,
+    COMMAND_AT = 7,
+};
 
 /* Which rung the latest failure leads to. */
 static RecoveryAction rung(Recovery *recovery, LinkFault fault)
 {
-    uint32_t bit = BIT(fault);
+    const FaultTraits *traits = link_fault_traits(fault);
     unsigned height = (recovery->failures - 1) % LADDER_HEIGHT + 1;
+    unsigned tell_at = traits->tell_at ? traits->tell_at : LADDER_HEIGHT;
 
     if (height == 1)
         recovery->removed = false;
-
-    if (fault == LINK_FAULT_REFUSES)
-        return RECOVERY_TELL;
-    if (!recovery->removed && is_time_to_remove(height, fault)) {
+    if (traits->remove_from && height >= traits->remove_from && height <= LAST_REMOVE &&
+        !recovery->removed) {
         recovery->removed = true;
         return RECOVERY_REMOVE_DEVICE;
     }
-    if (height == 4 && bit & about_board)
-        return RECOVERY_TELL;
-    if (height == 5 && bit & about_adapter)
+    if (height == CYCLE_AT && traits->cycle)
         return RECOVERY_POWER_CYCLE;
-    if (height == 7 && (bit & about_adapter || link_fault_is_general(fault)))
+    if (height == COMMAND_AT && traits->command)
         return RECOVERY_COMMAND;
-    return height == LADDER_HEIGHT ? RECOVERY_TELL : RECOVERY_RECONNECT;
+    return height >= tell_at ? RECOVERY_TELL : RECOVERY_RECONNECT;
 }
 
 RecoveryAction recovery_on_unanswered(unsigned tries, bool required)

@@ -265,7 +265,7 @@ battery('Connect is refused', 'connect', '^connecting failed: le-connection-abor
         FAULT + 'connect-fail org.bluez.Error.Failed le-connection-abort-by-local')
 battery('Connect hangs', 'connect', '^connecting took too long', 'close the phone app',
         FAULT + 'connect-hang')
-battery('services do not come', 'services', 'its GATT services did not come',
+battery('services do not come', 'services', 'its GATT services were not resolved',
         'bluetoothctl remove ' + ADDRESS, FAULT + 'resolve-never')
 battery('other services', 'services', '^not a JBD board: services seen are 1800', '--scan',
         FAULT + 'wrong-services')

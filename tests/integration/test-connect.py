@@ -204,7 +204,7 @@ def never_resolved(bench):
     """Services that never come end the link, and another is tried."""
     exporter = true_board(bench)
     bench.sim('fault * resolve-never')
-    exporter.logged('warning: .* its GATT services did not come')
+    exporter.logged('warning: .* its GATT services were not resolved')
     bench.sim('clear *')
     TRUTH.check(exporter.fresh())
     check(bench.sim.battery()['links'] >= 2, 'no second link')

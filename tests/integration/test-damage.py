@@ -145,7 +145,7 @@ def refusals(bench):
     check(during('bms_poll_failures_total', reason='status') > 0, 'no failure counted as status')
     equal(set(errors(after)), {'status'}, 'frame errors')
     equal(after.sum('bms_link_sessions_total'), 1, 'sessions')
-    exporter.logged('warning: .* it refuses to be read')
+    exporter.logged('warning: .* it refuses reads')
 
 
 @test

@@ -195,7 +195,7 @@ def noisy(bench):
         at = bench.sim.mark()
         bench.sim('fault * corrupt 1')
         bench.sim.until('reply .* 04', at)
-    exporter.logged('the link is noisy: [0-9]+ % of the answers come damaged; what helps: ')
+    exporter.logged('the link is noisy: [0-9]+ % of the answers arrive corrupted; what helps: ')
     equal(exporter.metrics()('bms_operator_needed'), 0, 'bms_operator_needed')
     exporter.logged('the link is good again', limit=LIMIT)
 

@@ -59,6 +59,9 @@ static void test_remove_device(void)
     g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 2), ==, RECOVERY_REMOVE_DEVICE);
     g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 3), ==, RECOVERY_RECONNECT);
     g_assert_cmpint(nth(LINK_FAULT_SUBSCRIBE, 8 + 2), ==, RECOVERY_REMOVE_DEVICE);
+    /* bluetoothd would crash. */
+    for (unsigned n = 1; n <= 8; n++)
+        g_assert_cmpint(nth(LINK_FAULT_LOCKED, n), !=, RECOVERY_REMOVE_DEVICE);
     /* It is not known, or does not stand in the way. */
     g_assert_cmpint(nth(LINK_FAULT_NOT_FOUND, 3), ==, RECOVERY_RECONNECT);
     g_assert_cmpint(nth(LINK_FAULT_ADAPTER_OFF, 3), ==, RECOVERY_RECONNECT);
@@ -88,6 +91,14 @@ static void test_command(void)
     g_assert_cmpint(nth(LINK_FAULT_ECHO, 7), ==, RECOVERY_RECONNECT);
 }
 
+/* What the board itself says, or another program does, no further attempt changes. */
+static bool is_told_early(LinkFault fault)
+{
+    return fault == LINK_FAULT_ECHO || fault == LINK_FAULT_SERVICE || fault == LINK_FAULT_LOCKED ||
+           fault == LINK_FAULT_CONTESTED || fault == LINK_FAULT_MALFORMED ||
+           fault >= LINK_FAULT_FOREIGN;
+}
+
 static void test_tell(void)
 {
     Recovery recovery = begin();
@@ -100,8 +111,7 @@ static void test_tell(void)
             at++;
         if (fault == LINK_FAULT_REFUSES)
             g_assert_cmpuint(at, ==, 1);
-        else if (fault == LINK_FAULT_ECHO || fault == LINK_FAULT_SERVICE ||
-                 fault >= LINK_FAULT_FOREIGN)
+        else if (is_told_early((LinkFault)fault))
             g_assert_cmpuint(at, ==, 4);
         else
             g_assert_cmpuint(at, ==, 8);
@@ -177,6 +187,23 @@ static void test_kick(void)
     recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0);
     g_assert_cmpint(recovery_on_failure(&recovery, LINK_FAULT_TIMEOUT, 0).action, ==,
                     RECOVERY_COMMAND);
+}
+
+/* Every fault has a whole row: labels that differ, words, and rungs that the ladder has. */
+static void test_faults(void)
+{
+    for (int i = LINK_FAULT_NONE; i < LINK_N_FAULTS; i++) {
+        const FaultTraits *traits = link_fault_traits((LinkFault)i);
+
+        g_assert_nonnull(traits->name);
+        g_assert_nonnull(traits->text);
+        g_assert_cmpint(traits->layer == FAULT_LAYER_NONE, ==, i == LINK_FAULT_NONE);
+        g_assert_cmpuint(traits->session, >, SESSION_RENEWAL); /* neither a start nor planned */
+        g_assert_cmpuint(traits->remove_from, <=, 3);
+        g_assert_cmpuint(traits->tell_at, <=, 8);
+        for (int other = LINK_FAULT_NONE; other < i; other++)
+            g_assert_cmpstr(traits->name, !=, link_fault_name((LinkFault)other));
+    }
 }
 
 static void test_names(void)
@@ -298,6 +325,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/never-gives-up", test_never_gives_up);
     g_test_add_func("/recovery/readings", test_readings_begin_anew);
     g_test_add_func("/recovery/kick", test_kick);
+    g_test_add_func("/recovery/faults", test_faults);
     g_test_add_func("/recovery/names", test_names);
     g_test_add_func("/recovery/back-off", test_back_off);
     g_test_add_func("/recovery/back-off-counts-attempts", test_back_off_counts_attempts);
