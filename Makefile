@@ -1,13 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-#   make          builds build/bms-exporter and touches nothing else
-#   make run      installs what is missing, builds, runs: MAC=AA:BB:CC:DD:EE:FF, or a simulated battery
-#   make check    installs what is missing, builds, runs the tests
-#   make check-realstack  of these, runs those against the real bluetoothd and kernel only
-#   make soak     the same for a day of virtual time with random faults: SOAK_HOURS=24 SOAK_SEED=
-#   make bench    measures it beside a bare process and a Python exporter (BENCH_QUICK=1: in short)
-#   make fault-table  how soon it recovers from each fault, into doc/FAULTS.md: FAULTS_INJECTIONS=20 FAULTS_SEED=
-#   make help     lists the rest
+# "make help" lists the targets; the text behind "##" is what it prints.
 
 VERSION := 0.1.0
 
@@ -54,7 +47,7 @@ include tests/bench/bench.mk # BENCH_PROGRAMS, BENCH_DEPS
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
 .PHONY: all
-all: build/bms-exporter
+all: build/bms-exporter ## build build/bms-exporter
 
 build/bms-exporter: $(call objects,obj,src/main/main.c) build/obj/libbms.a
 	$(call say,LINK,$@)
@@ -86,14 +79,14 @@ build/bms-sim: $(call objects,obj,$(SIM_SOURCES))
 	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $(LIBS)
 
 .PHONY: run
-run: deps
+run: deps ## install what is missing, build, run; MAC=AA:BB:CC:DD:EE:FF ARGS="OPTION…", or a simulated battery
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter $(if $(MAC),,build/bms-sim)
 	@$(if $(MAC),exec build/bms-exporter $(ARGS) $(MAC),exec tests/sim/run.sh $(ARGS))
 
 # ---- what is missing on this machine -----------------------------------------------------------
 
 .PHONY: deps check-deps bench-deps
-deps:
+deps: ## install the packages that building and running need
 	@tests/install-packages $(BUILD_DEPS)
 check-deps:
 	@tests/install-packages $(BUILD_DEPS) $(CHECK_DEPS)
@@ -107,16 +100,21 @@ TEST_LIBS = $(shell $(PKG_CONFIG) --libs json-glib-1.0)
 
 build/san/%.o: %.c
 	$(call say,'CC san',$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O1 -g $(SANITIZE) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O1 -g -fPIC $(SANITIZE) -c -o $@ $<
 
 # The same program with sanitizers in.
 build/san/bms-exporter: $(call objects,san,src/main/main.c) build/san/libbms.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
-build/unit/%: build/san/tests/unit/%.o build/san/libbms.a
+# A shared library, so that a change of one file of src/ links one thing again instead of every test.
+build/san/libbms.so: $(call objects,san,$(LIB_SOURCES))
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(SANITIZE) -shared -o $@ $^ $(LIBS)
+
+build/unit/%: build/san/tests/unit/%.o | build/san/libbms.so
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $< build/san/libbms.so '-Wl,-rpath,$$ORIGIN/../san' $(LIBS) $(TEST_LIBS)
 
 # A fuzz target with a small main instead of a fuzzer: runs its corpus, without clang.
 build/corpus/%: build/san/tests/fuzz/%.o build/san/tests/fuzz/fuzz-main.o build/san/libbms.a
@@ -142,23 +140,33 @@ INTEGRATION_RUNS := $(VALGRIND_TESTS:%=build/integration/valgrind/%) \
 build/integration/%: tests/integration/run-in-mode
 	$(Q)mkdir -p $(@D) && printf '#!/bin/sh\nexec %s %s %s "$$@"\n' '$(CURDIR)/$<' $(subst /, ,$*) > $@ && chmod +x $@
 
-.PHONY: unit integration check check-all
-unit: $(UNIT_BINARIES)
-	@prove $(UNIT_BINARIES)
+.PHONY: unit integration check test
+unit: $(UNIT_BINARIES) ## run the unit tests
+	@prove -j$(shell nproc) $(UNIT_BINARIES)
 
-integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integration/shipped/%)
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+ifeq ($(filter test-$(T),$(UNIT_TESTS) $(INTEGRATION_TESTS)),)
+$(error T=$(T): tests/tests.mk has no test-$(T))
+endif
+endif
+# A unit test, an integration test (ONLY= a pattern of its cases), or both of that name.
+test: build/bms-exporter build/bms-sim build/san/libbms.so $(filter build/unit/test-$(T),$(UNIT_BINARIES)) ## run the tests named test-T: make test T=poller [ONLY=PATTERN]
+	@$(if $(filter test-$(T),$(UNIT_TESTS)),prove -v build/unit/test-$(T))
+	@$(if $(filter test-$(T),$(INTEGRATION_TESTS)),tests/integration/run-in-mode shipped test-$(T) $(ONLY))
+
+integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integration/shipped/%) ## run the integration tests with the program as shipped
 	@prove -j2 $(INTEGRATION_TESTS:%=build/integration/shipped/%)
 
 # The first ones compute, the rest mostly wait for what the simulated radio takes.
 CHECK_JOBS = $(shell echo $$((2 * $$(nproc))))
 
-check: check-deps
+check: check-deps ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
 	@prove -j$(CHECK_JOBS) --timer tests/realstack/run tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
 # The shipped binary against the real bluetoothd and kernel, in virtual machines.
 .PHONY: check-realstack
-check-realstack: check-deps
+check-realstack: check-deps ## test against the real bluetoothd and kernel in virtual machines
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(REALSTACK)
 	@BMS_JOBS=$(shell nproc) prove -v tests/realstack/run
 
@@ -166,7 +174,7 @@ REALSTACK := build/bms-exporter build/realstack-peer build/realstack-agent build
 
 # A day of virtual time there, in a user-mode kernel; tests/soak/README.md has the variables.
 .PHONY: soak
-soak: deps
+soak: deps ## run a day of virtual time with random faults; SOAK_HOURS=24 SOAK_SEED=
 	@tests/install-packages $(SOAK_DEPS)
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/realstack-peer
 	@tests/soak/run
@@ -174,7 +182,7 @@ soak: deps
 # How soon fresh values come after each kind of fault; tests/faults/README.md has the variables.
 FAULTS_STAGE ?= standin realstack
 .PHONY: fault-table
-fault-table: check-deps
+fault-table: check-deps ## measure how soon it recovers from each fault, into doc/FAULTS.md; FAULTS_INJECTIONS=20 FAULTS_SEED=
 	@tests/install-packages $(if $(filter realstack,$(FAULTS_STAGE)),$(SOAK_DEPS))
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/bms-sim build/realstack-peer
 	@status=0; for stage in $(FAULTS_STAGE); do rm -f build/faults/$$stage.json; tests/faults/$$stage || status=1; done; \
@@ -192,7 +200,7 @@ build/realstack/fetched:
 
 # Measures, and judges nothing: doc/BENCHMARK.md. BENCH_PARTS="poll scrape" measures only these again.
 .PHONY: bench
-bench: bench-deps
+bench: bench-deps ## measure what it costs, beside a bare process and a Python exporter; BENCH_PARTS=
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) build/bms-exporter build/bms-sim $(BENCH_PROGRAMS:%=build/bench/%)
 	@/usr/bin/python3 -B tests/bench/bench.py build/bench.json $(BENCH_PARTS)
 
@@ -218,19 +226,25 @@ build/tools/promtool:
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
 .PHONY: lint print-flags format fuzz coverage clean
+
+compile_commands.json: build/build-version.h FORCE ## write what clangd and others need
+	$(Q)for file in $(filter %.c,$(C_FILES)); do \
+	    printf '{"directory": "%s", "file": "%s", "command": "cc %s -c %s"},\n' '$(CURDIR)' "$$file" \
+	        '$(filter-out -MMD -MP,$(BASE_CFLAGS)) $(TEST_CFLAGS)' "$$file"; \
+	done | sed -e '1s/^/[/' -e '$$s/,$$/]/' > $@
 # For tools that want to compile as we do.
 print-flags: build/build-version.h
 	@echo $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(TEST_CFLAGS)
 
-lint: build/tools/promtool
+lint: build/tools/promtool ## check format, warnings, static analysis and documents
 	@prove -v tests/lint
 
-format:
+format: ## format the C files
 	clang-format -i $(C_FILES)
 
 # FUZZ_SECONDS each; what is found is kept below build/fuzz.
 FUZZ_SECONDS ?= 60
-fuzz: $(FUZZ_TESTS:%=build/fuzz/%)
+fuzz: $(FUZZ_TESTS:%=build/fuzz/%) ## run each fuzz target for FUZZ_SECONDS=60
 	@for target in $(FUZZ_TESTS); do mkdir -p build/fuzz/corpus-$$target && (cd build/fuzz && \
 	    ./$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 corpus-$$target ../../tests/fuzz/corpus-$${target#fuzz-}) || exit 1; done
 
@@ -249,7 +263,7 @@ build/fuzz/%: build/fuzzed/tests/fuzz/%.o build/fuzzed/libbms.a
 # Which lines of src/ the unit tests run; build/coverage/index.html shows them. A test that fails has
 # run lines, too.
 COVERAGE_BINARIES := $(UNIT_TESTS:%=build/coverage/unit/%)
-coverage: check-deps
+coverage: check-deps ## show which lines the unit tests run, in build/coverage/index.html
 	@tests/install-packages gcovr
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(COVERAGE_BINARIES)
 	@find build/coverage -name '*.gcda' -delete
@@ -266,13 +280,13 @@ build/coverage/%.o: %.c
 	$(call say,'CC cov',$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O0 -g --coverage -c -o $@ $<
 
-clean:
+clean: ## remove build/
 	rm -rf build
 
 # ---- installing --------------------------------------------------------------------------------
 
 .PHONY: install uninstall
-install: build/bms-exporter
+install: build/bms-exporter ## install below PREFIX=/usr/local; DESTDIR=
 	install -D -m 755 build/bms-exporter $(DESTDIR)$(BINDIR)/bms-exporter
 	install -D -m 644 doc/bms-exporter.1 $(DESTDIR)$(MANDIR)/man1/bms-exporter.1
 	install -d $(DESTDIR)$(UNITDIR)
@@ -283,13 +297,13 @@ install: build/bms-exporter
 	    install -D -m 644 systemd/bms-exporter.default $(DESTDIR)$(DEFAULTDIR)/bms-exporter
 
 # Leaves $(DEFAULTDIR)/bms-exporter: it holds what its owner has written.
-uninstall:
+uninstall: ## remove what was installed, except its settings
 	rm -f $(DESTDIR)$(BINDIR)/bms-exporter $(DESTDIR)$(MANDIR)/man1/bms-exporter.1 \
 	    $(DESTDIR)$(UNITDIR)/bms-exporter.service $(DESTDIR)$(SYSUSERSDIR)/bms-exporter.conf
 
 .PHONY: help
-help:
-	@sed -n 's/^#   //p' Makefile
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 .SECONDARY:
 -include $(shell find build/obj build/san build/fuzzed -name '*.d' 2>/dev/null)
