@@ -18,6 +18,7 @@ LIB_SOURCES := \
     src/bluez/radio.c \
     src/bluez/scan.c \
     src/export/escape.c \
+    src/export/families.c \
     src/export/legacy.c \
     src/export/negotiate.c \
     src/export/number.c \

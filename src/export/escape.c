@@ -2,6 +2,8 @@
 /* Text from outside, made fit for each output. */
 #include "escape.h"
 
+#include "text.h"
+
 #define REPLACEMENT_CHARACTER "\xEF\xBF\xBD" /* U+FFFD */
 
 /** What to write instead of a character, or NULL if it may stay. */
@@ -46,10 +48,14 @@ static const char *html_substitute(char c)
     }
 }
 
-/** Nearly all characters are these, and they mean themselves everywhere. */
+/** Nearly all characters are these, and they mean themselves everywhere: 0-9 A-Z a-z : _ . - and
+ * the blank, as bits of 32 characters each. */
 static gboolean is_plain(char c)
 {
-    return g_ascii_isalnum(c) || c == ':' || c == '_' || c == ' ' || c == '.' || c == '-';
+    static const guint32 plain[] = {0, 0x07FF6001, 0x87FFFFFE, 0x07FFFFFE, 0, 0, 0, 0};
+    const guint8 byte = (guint8)c;
+
+    return (plain[byte / 32] >> byte % 32 & 1) != 0;
 }
 
 /** Moves past one character, or one byte that is none. @return whether it can be shown */
@@ -87,12 +93,12 @@ static void append(GString *out, const char *text, Substitute substitute)
         if (!instead && !shown)
             instead = REPLACEMENT_CHARACTER;
         if (instead) {
-            g_string_append_len(out, pending, begin - pending);
-            g_string_append(out, instead);
+            text_append_len(out, pending, (gsize)(begin - pending));
+            text_append(out, instead);
             pending = text;
         }
     }
-    g_string_append_len(out, pending, text - pending);
+    text_append_len(out, pending, (gsize)(text - pending));
 }
 
 void escape_label(GString *out, const char *text)

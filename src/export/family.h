@@ -8,6 +8,8 @@
 
 #include "export.h"
 
+#include <math.h>
+
 typedef enum {
     FAMILY_GAUGE,
     FAMILY_COUNTER,
@@ -26,6 +28,24 @@ typedef enum {
 
 typedef struct Family Family;
 
+/** At most one label comes with a sample besides the battery's. */
+typedef struct {
+    const char *name;  /**< NULL for none */
+    const char *value; /**< any text, unless it is plain */
+    gboolean plain;    /**< value is a constant of ours that needs no escaping in any format */
+} SinkLabel;
+
+#define NO_LABEL           ((SinkLabel){NULL, NULL, TRUE})
+#define LABEL(name, value) ((SinkLabel){(name), (value), TRUE})
+
+/** The value of a sample. */
+typedef struct {
+    gboolean is_real;
+    unsigned decimals; /**< integer × 10^−decimals */
+    int64_t integer;
+    double real;
+} Number;
+
 /** Numbers of /proc/self/stat, or −1 if they cannot be had. */
 typedef struct {
     int64_t threads;
@@ -36,17 +56,23 @@ typedef struct {
 /** To be read once for a whole exposition: the kernel takes its time to make them up. */
 void process_read_stat(ProcessStat *stat);
 
-/** Where samples go. */
+typedef struct Sink Sink;
+
+/** A visitor: rows say what there is, a sink says where it goes. */
 typedef struct {
+    void (*sample)(Sink *sink, SinkLabel label, Number number);
+    /** A sample of 1 that is there for its labels. */
+    void (*labels)(Sink *sink, const SinkLabel *labels, size_t n);
+    void (*histogram)(Sink *sink, const BatteryHistogram *histogram);
+} SinkOps;
+
+struct Sink {
+    const SinkOps *ops;
     const ExportView *view;
     const ProcessStat *process;
-    ExportFormat format;
-    GString *out;
     const Family *family;   /**< whose samples are being taken */
     const Battery *battery; /**< whose, or NULL */
-    gboolean headed;        /**< the family has had a sample, so its HELP and TYPE are written */
-    guint n_labels;         /**< of the sample being written */
-} Sink;
+};
 
 struct Family {
     const char *name; /**< as in OpenMetrics: without _total and _info, which the type brings */
@@ -70,27 +96,37 @@ extern const FamilyTable export_status;
 extern const FamilyTable export_legacy;
 extern const FamilyTable export_process;
 
-/** At most one label comes with a sample besides the battery's. */
-typedef struct {
-    const char *name;  /**< NULL for none */
-    const char *value; /**< any text */
-} SinkLabel;
+/** Takes the samples of all families that are due into @a sink, in the order of the tables. */
+void families_visit(Sink *sink);
 
-#define NO_LABEL           ((SinkLabel){NULL, NULL})
-#define LABEL(name, value) ((SinkLabel){(name), (value)})
+/* For rows. */
 
-void sink_integer(Sink *sink, SinkLabel label, int64_t value);
+static inline void sink_decimal(Sink *sink, SinkLabel label, int64_t value, unsigned decimals)
+{
+    sink->ops->sample(sink, label, (Number){.decimals = decimals, .integer = value});
+}
 
-/** A sample of @a value × 10^−@a decimals. */
-void sink_decimal(Sink *sink, SinkLabel label, int64_t value, unsigned decimals);
+static inline void sink_integer(Sink *sink, SinkLabel label, int64_t value)
+{
+    sink_decimal(sink, label, value, 0);
+}
 
 /** A sample of a finite number; any other is left out. */
-void sink_real(Sink *sink, SinkLabel label, double value);
+static inline void sink_real(Sink *sink, SinkLabel label, double value)
+{
+    if (isfinite(value))
+        sink->ops->sample(sink, label, (Number){.is_real = TRUE, .real = value});
+}
 
-/** A sample of 1 that is there for its labels. */
-void sink_labels(Sink *sink, const SinkLabel *labels, size_t n);
+static inline void sink_labels(Sink *sink, const SinkLabel *labels, size_t n)
+{
+    sink->ops->labels(sink, labels, n);
+}
 
-void sink_histogram(Sink *sink, const BatteryHistogram *histogram);
+static inline void sink_histogram(Sink *sink, const BatteryHistogram *histogram)
+{
+    sink->ops->histogram(sink, histogram);
+}
 
 /* What more than one table, and the page, make of readings. */
 

@@ -7,6 +7,10 @@
  */
 #include "number.h"
 
+#include "text.h"
+
+#include <math.h>
+
 /** Writes the number backwards from @a end and returns where it begins. */
 static char *write_fixed(char *end, int64_t value, unsigned decimals)
 {
@@ -31,7 +35,18 @@ void number_append_fixed(GString *out, int64_t value, unsigned decimals)
     char *end = text + sizeof text;
     const char *begin = write_fixed(end, value, decimals);
 
-    g_string_append_len(out, begin, end - begin);
+    text_append_len(out, begin, (gsize)(end - begin));
+}
+
+void number_format_unsigned(char text[NUMBER_SIZE], unsigned value)
+{
+    char digits[NUMBER_SIZE];
+    char *end = digits + sizeof digits;
+    const char *begin = write_fixed(end, value, 0);
+    const size_t size = (size_t)(end - begin);
+
+    memcpy(text, begin, size);
+    text[size] = '\0';
 }
 
 void number_append_decimal(GString *out, int64_t value, unsigned decimals)
@@ -55,10 +70,30 @@ void number_format_real(char text[NUMBER_SIZE], double value)
     }
 }
 
+/**
+ * Whether the double is, to the last bit, what @a micros × 10^−6 reads back as. Below 4 × 10^9 two
+ * such decimals are never nearer to each other than two doubles, so no other one is as short.
+ */
+static gboolean is_micros(double value, int64_t *micros)
+{
+    static const double limit = 4e9;
+
+    if (!(value > -limit && value < limit))
+        return FALSE;
+    *micros = llround(value * 1e6);
+    /* Both operands are exact, so the quotient is the double nearest to the decimal. */
+    return (double)*micros / 1e6 == value && (*micros != 0 || !signbit(value));
+}
+
 void number_append_real(GString *out, double value)
 {
     char text[NUMBER_SIZE];
+    int64_t micros;
 
+    if (is_micros(value, &micros)) {
+        number_append_decimal(out, micros, 6);
+        return;
+    }
     number_format_real(text, value);
-    g_string_append(out, text);
+    text_append(out, text);
 }

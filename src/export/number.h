@@ -14,8 +14,12 @@ void number_append_fixed(GString *out, int64_t value, unsigned decimals);
 /** The same without zeros at the end: 3290, 3 is "3.29" and 3000, 3 is "3". */
 void number_append_decimal(GString *out, int64_t value, unsigned decimals);
 
-/** The shortest text that reads back as the very same double. */
+/** The shortest text that reads back as the very same double; an exponent only where there are more
+ * than six decimals or ten digits before the point. */
 void number_append_real(GString *out, double value);
+
+/** @a value in decimal digits. */
+void number_format_unsigned(char text[NUMBER_SIZE], unsigned value);
 
 /** Writes what number_append_real() appends into @a text. */
 void number_format_real(char text[NUMBER_SIZE], double value);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Fields of /proc/self/stat that are used, counted as proc(5) does. */
@@ -87,16 +88,26 @@ static void threads(Sink *sink)
     emit_if_known(sink, sink->process->threads, 1);
 }
 
-static void open_fds(Sink *sink)
+/** @return −1 if they cannot be listed */
+static int64_t count_fds(void)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
-    if (!dir)
-        return;
+    int64_t n = -1; /* the directory itself */
 
-    gint64 n = -1; /* the directory itself */
-    while (g_dir_read_name(dir))
+    while (dir && g_dir_read_name(dir))
         n++;
-    sink_integer(sink, NO_LABEL, n);
+    return n;
+}
+
+static void open_fds(Sink *sink)
+{
+    struct stat status;
+
+    /* Linux tells their number as the size of the directory from 6.2 on. */
+    if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)
+        sink_integer(sink, NO_LABEL, status.st_size);
+    else
+        emit_if_known(sink, count_fds(), 1);
 }
 
 static void max_fds(Sink *sink)

@@ -100,7 +100,7 @@ static void time_to_empty(Sink *sink, const Battery *battery)
 /** Numbers in labels count from 1. */
 static void format_ordinal(char text[NUMBER_SIZE], unsigned index)
 {
-    g_snprintf(text, NUMBER_SIZE, "%u", index + 1);
+    number_format_unsigned(text, index + 1);
 }
 
 static void cell_voltage(Sink *sink, const Battery *battery)

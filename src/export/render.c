@@ -12,15 +12,7 @@
 #include "escape.h"
 #include "family.h"
 #include "number.h"
-
-#include <math.h>
-
-static const FamilyTable *const tables[] = {
-    &export_status,
-    &export_readings,
-    &export_legacy,
-    &export_process,
-};
+#include "text.h"
 
 static const struct {
     const char *text;
@@ -34,181 +26,180 @@ static const struct {
     [FAMILY_HISTOGRAM] = {"histogram", "histogram", ""},
 };
 
+enum { HEADS_SIZE = 10 * 1024, BATTERY_SIZE = 12 * 1024 };
+
+typedef struct {
+    Sink sink;
+    gboolean openmetrics;
+    GString *out;
+    const Family *headed; /**< the family whose HELP and TYPE were written last */
+    /* How the latest sample begins in out: name, suffix and the battery's label. Those of the same
+     * family and battery begin with the same bytes, and copying them is cheapest. */
+    gsize begin;
+    gsize begin_size;
+    const Family *begin_family;
+    const Battery *begin_battery;
+    const char *begin_suffix;
+} TextSink;
+
 /* ---- the head of a family ------------------------------------------------------------------ */
 
-static void append_head_name(Sink *sink, const char *keyword)
+static void append_head_name(TextSink *text, const char *keyword)
 {
-    g_string_append(sink->out, keyword);
-    g_string_append(sink->out, sink->family->name);
-    if (sink->format == EXPORT_TEXT)
-        g_string_append(sink->out, types[sink->family->type].suffix);
-    g_string_append_c(sink->out, ' ');
+    const Family *family = text->sink.family;
+
+    text_append(text->out, keyword);
+    text_append(text->out, family->name);
+    if (!text->openmetrics)
+        text_append(text->out, types[family->type].suffix);
+    text_append_c(text->out, ' ');
 }
 
 /** Written with the first sample, because a family without samples is not mentioned. */
-static void append_head(Sink *sink)
+static void append_head(TextSink *text)
 {
-    const Family *family = sink->family;
-    const gboolean openmetrics = sink->format == EXPORT_OPENMETRICS;
+    const Family *family = text->sink.family;
 
-    append_head_name(sink, "# HELP ");
-    (openmetrics ? escape_label : escape_help)(sink->out, family->help);
-    g_string_append_c(sink->out, '\n');
+    append_head_name(text, "# HELP ");
+    text_append(text->out, family->help); /* ours; a test says that it needs no escaping */
+    text_append_c(text->out, '\n');
 
-    append_head_name(sink, "# TYPE ");
-    g_string_append(sink->out,
-                    openmetrics ? types[family->type].openmetrics : types[family->type].text);
-    g_string_append_c(sink->out, '\n');
+    append_head_name(text, "# TYPE ");
+    text_append(text->out,
+                text->openmetrics ? types[family->type].openmetrics : types[family->type].text);
+    text_append_c(text->out, '\n');
 
-    if (openmetrics && family->unit) {
-        append_head_name(sink, "# UNIT ");
-        g_string_append(sink->out, family->unit);
-        g_string_append_c(sink->out, '\n');
+    if (text->openmetrics && family->unit) {
+        append_head_name(text, "# UNIT ");
+        text_append(text->out, family->unit);
+        text_append_c(text->out, '\n');
     }
+    text->headed = family;
 }
 
 /* ---- samples ------------------------------------------------------------------------------- */
 
-static void append_label(Sink *sink, const char *name, const char *value)
+static void append_label(GString *out, char before, SinkLabel label)
 {
-    g_string_append_c(sink->out, sink->n_labels++ == 0 ? '{' : ',');
-    g_string_append(sink->out, name);
-    g_string_append_len(sink->out, "=\"", 2);
-    escape_label(sink->out, value);
-    g_string_append_c(sink->out, '"');
+    text_append_c(out, before);
+    text_append(out, label.name);
+    text_append_len(out, "=\"", 2);
+    if (label.plain)
+        text_append(out, label.value);
+    else
+        escape_label(out, label.value);
+    text_append_c(out, '"');
 }
 
-static void begin_sample(Sink *sink, const char *suffix)
+static gboolean begins_alike(const TextSink *text, const char *suffix)
 {
-    if (!sink->headed)
-        append_head(sink);
-    sink->headed = TRUE;
-    sink->n_labels = 0;
-    g_string_append(sink->out, sink->family->name);
-    g_string_append(sink->out, suffix);
-    if (sink->battery)
-        append_label(sink, "battery", sink->battery->name);
+    return text->begin_family == text->sink.family && text->begin_battery == text->sink.battery &&
+           text->begin_suffix == suffix;
 }
 
-static void end_labels(Sink *sink)
+/** Name, suffix and the battery's label. @return what comes before the next label */
+static char begin_sample(TextSink *text, const char *suffix)
 {
-    if (sink->n_labels > 0)
-        g_string_append_c(sink->out, '}');
-    g_string_append_c(sink->out, ' ');
+    const Battery *battery = text->sink.battery;
+    GString *out = text->out;
+
+    if (begins_alike(text, suffix)) {
+        text_reserve(out, text->begin_size); /* first, for it may move what is copied */
+        text_append_len(out, out->str + text->begin, text->begin_size);
+        return battery ? ',' : '{';
+    }
+    if (text->headed != text->sink.family)
+        append_head(text);
+    text->begin = out->len;
+    text_append(out, text->sink.family->name);
+    text_append(out, suffix);
+    if (battery)
+        append_label(out, '{', (SinkLabel){"battery", battery->name, FALSE});
+    text->begin_size = out->len - text->begin;
+    text->begin_family = text->sink.family;
+    text->begin_battery = battery;
+    text->begin_suffix = suffix;
+    return battery ? ',' : '{';
 }
 
 /** Everything of a sample before its value. */
-static void append_series(Sink *sink, const char *suffix, SinkLabel label)
+static void append_series(TextSink *text, const char *suffix, SinkLabel label)
 {
-    begin_sample(sink, suffix);
+    const char next = begin_sample(text, suffix);
+
     if (label.name)
-        append_label(sink, label.name, label.value);
-    end_labels(sink);
+        append_label(text->out, next, label);
+    if (label.name || next == ',')
+        text_append_len(text->out, "} ", 2);
+    else
+        text_append_c(text->out, ' ');
 }
 
-void sink_decimal(Sink *sink, SinkLabel label, int64_t value, unsigned decimals)
+static void append_integer_sample(TextSink *text, const char *suffix, SinkLabel label,
+                                  uint64_t value)
 {
-    append_series(sink, types[sink->family->type].suffix, label);
-    number_append_decimal(sink->out, value, decimals);
-    g_string_append_c(sink->out, '\n');
+    append_series(text, suffix, label);
+    number_append_decimal(text->out, (int64_t)value, 0);
+    text_append_c(text->out, '\n');
 }
 
-void sink_integer(Sink *sink, SinkLabel label, int64_t value)
+static void text_sample(Sink *sink, SinkLabel label, Number number)
 {
-    sink_decimal(sink, label, value, 0);
+    TextSink *text = (TextSink *)sink;
+
+    append_series(text, types[sink->family->type].suffix, label);
+    if (number.is_real)
+        number_append_real(text->out, number.real);
+    else
+        number_append_decimal(text->out, number.integer, number.decimals);
+    text_append_c(text->out, '\n');
 }
 
-void sink_real(Sink *sink, SinkLabel label, double value)
+static void text_labels(Sink *sink, const SinkLabel *labels, size_t n)
 {
-    if (!isfinite(value))
-        return;
-    append_series(sink, types[sink->family->type].suffix, label);
-    number_append_real(sink->out, value);
-    g_string_append_c(sink->out, '\n');
-}
+    TextSink *text = (TextSink *)sink;
+    char next = begin_sample(text, types[sink->family->type].suffix);
 
-void sink_labels(Sink *sink, const SinkLabel *labels, size_t n)
-{
-    begin_sample(sink, types[sink->family->type].suffix);
-    for (size_t i = 0; i < n; i++)
-        append_label(sink, labels[i].name, labels[i].value);
-    end_labels(sink);
-    g_string_append(sink->out, "1\n");
+    for (size_t i = 0; i < n; i++, next = ',')
+        append_label(text->out, next, labels[i]);
+    text_append(text->out, next == ',' ? "} 1\n" : " 1\n");
 }
 
 /* OpenMetrics wants "1.0"; the text format does not care, and the series stay the same whichever of
  * the two a server asks for. */
-static void append_bucket(Sink *sink, const char *bound, uint64_t count)
+static void text_histogram(Sink *sink, const BatteryHistogram *histogram)
 {
-    append_series(sink, "_bucket", LABEL("le", bound));
-    number_append_decimal(sink->out, (int64_t)count, 0);
-    g_string_append_c(sink->out, '\n');
-}
-
-void sink_histogram(Sink *sink, const BatteryHistogram *histogram)
-{
+    TextSink *text = (TextSink *)sink;
     uint64_t cumulative = 0;
 
     for (size_t i = 0; i < BATTERY_N_BUCKETS; i++) {
         cumulative += histogram->bucket[i];
-        append_bucket(sink, battery_duration_bounds[i].text, cumulative);
+        append_integer_sample(text, "_bucket", LABEL("le", battery_duration_bounds[i].text),
+                              cumulative);
     }
-    append_bucket(sink, "+Inf", histogram->count);
+    append_integer_sample(text, "_bucket", LABEL("le", "+Inf"), histogram->count);
 
-    append_series(sink, "_sum", NO_LABEL);
-    number_append_real(sink->out, histogram->sum);
-    g_string_append_c(sink->out, '\n');
-    append_series(sink, "_count", NO_LABEL);
-    number_append_decimal(sink->out, (int64_t)histogram->count, 0);
-    g_string_append_c(sink->out, '\n');
+    append_series(text, "_sum", NO_LABEL);
+    number_append_real(text->out, histogram->sum);
+    text_append_c(text->out, '\n');
+    append_integer_sample(text, "_count", NO_LABEL, histogram->count);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static gboolean is_due(const Family *family, const Battery *battery, const ExportView *view)
-{
-    switch (family->when) {
-    case FAMILY_ALWAYS:
-        return TRUE;
-    case FAMILY_ONCE_READ:
-        return battery->has_readings;
-    case FAMILY_WHILE_FRESH:
-        return battery_is_fresh(battery, view->now_us);
-    }
-    return FALSE;
-}
-
-/** @param sink what all families have in common */
-static void append_family(Sink sink, const Family *family, gboolean legacy)
-{
-    const ExportView *view = sink.view;
-
-    sink.family = family;
-    if (family->emit_once)
-        family->emit_once(&sink);
-    if (!family->emit)
-        return;
-    for (size_t i = 0; i < view->n_batteries; i++) {
-        const Battery *battery = view->batteries[i];
-
-        sink.battery = legacy && view->n_batteries == 1 ? NULL : battery;
-        if (is_due(family, battery, view))
-            family->emit(&sink, battery);
-    }
-}
-
 void export_metrics(const ExportView *view, ExportFormat format, GString *out)
 {
-    ProcessStat process;
-    const Sink sink = {.view = view, .process = &process, .format = format, .out = out};
+    static const SinkOps ops = {
+        .sample = text_sample, .labels = text_labels, .histogram = text_histogram};
+    TextSink text = {
+        .sink = {.ops = &ops, .view = view},
+        .openmetrics = format == EXPORT_OPENMETRICS,
+        .out = out,
+    };
 
-    process_read_stat(&process);
-    for (size_t t = 0; t < G_N_ELEMENTS(tables); t++) {
-        if (tables[t]->legacy && !view->legacy)
-            continue;
-        for (size_t i = 0; i < tables[t]->n; i++)
-            append_family(sink, &tables[t]->families[i], tables[t]->legacy);
-    }
-    if (format == EXPORT_OPENMETRICS)
-        g_string_append(out, "# EOF\n");
+    /* About as much as comes, so that it is not moved over and over. */
+    text_reserve(out, HEADS_SIZE + view->n_batteries * BATTERY_SIZE);
+    families_visit(&text.sink);
+    if (text.openmetrics)
+        text_append(out, "# EOF\n");
 }

@@ -20,10 +20,10 @@ static void info(Sink *sink, const Battery *battery)
         readings_format_date(date, &battery->basic);
     }
     const SinkLabel labels[] = {
-        {"address", battery->address},
-        {"model", battery->has_model ? battery->model.text : ""},
-        {"firmware", firmware},
-        {"production_date", date},
+        {"address", battery->address, FALSE},
+        {"model", battery->has_model ? battery->model.text : "", FALSE},
+        {"firmware", firmware, FALSE},
+        {"production_date", date, FALSE},
     };
     sink_labels(sink, labels, G_N_ELEMENTS(labels));
 }
@@ -121,7 +121,7 @@ static void restarts(Sink *sink, const Battery *battery)
 
 static void build_info(Sink *sink)
 {
-    const SinkLabel labels[] = {{"version", bms_version}, {"revision", bms_revision}};
+    const SinkLabel labels[] = {{"version", bms_version, FALSE}, {"revision", bms_revision, FALSE}};
 
     sink_labels(sink, labels, G_N_ELEMENTS(labels));
 }

@@ -54,6 +54,11 @@ static void test_real(void)
         {0.1 + 0.2, "0.30000000000000004"},
         {1.1 + 2.2, "3.3000000000000003"},
         {1e21, "1e+21"},
+        {-0.0, "-0"},
+        {0.00005, "0.00005"},
+        {1e-7, "1e-07"},
+        {1763999999.123457, "1763999999.123457"},
+        {3999999999.0000005, "3999999999.0000005"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -77,6 +82,24 @@ static void test_real_round_trip(void)
             continue;
         number_format_real(text, any.value);
         g_assert_cmpfloat(g_ascii_strtod(text, NULL), ==, any.value);
+    }
+}
+
+/** Decimals written by integer arithmetic are those that printf finds, but for exponents. */
+static void test_real_decimals(void)
+{
+    for (guint i = 0; i < 300000; i++) {
+        const int64_t digits = (int64_t)g_test_rand_int() * G_MAXINT32 + g_test_rand_int();
+        const double scale = pow(10, i % 20);
+        const double value = (double)digits / scale;
+        char text[NUMBER_SIZE];
+        g_autoptr(GString) out = g_string_new(NULL);
+
+        number_append_real(out, value);
+        number_format_real(text, value);
+        if (fabs(value) >= 1e-4 || value == 0)
+            g_assert_cmpstr(out->str, ==, text);
+        g_assert_cmpfloat(g_ascii_strtod(out->str, NULL), ==, value);
     }
 }
 
@@ -150,6 +173,7 @@ int main(int argc, char **argv)
     g_test_add_func("/export/number/fixed", test_fixed);
     g_test_add_func("/export/number/real", test_real);
     g_test_add_func("/export/number/real-round-trip", test_real_round_trip);
+    g_test_add_func("/export/real-decimals", test_real_decimals);
     g_test_add_func("/export/escape/table", test_escape);
     g_test_add_func("/export/escape/anything", test_escape_anything);
     return g_test_run();

@@ -3,6 +3,8 @@
  * Whole expositions, byte for byte, against tests/data/export/, and against two strict readers.
  * UPDATE_GOLDEN=1 writes the files anew. Runs from the top of the source tree.
  */
+#include "export/escape.h"
+#include "export/family.h"
 #include "unit/export-batteries.h"
 
 #include <fcntl.h>
@@ -315,6 +317,55 @@ static void test_not_finite(void)
     assert_line(&battery, "# TYPE bms_charge_energy_joules_total", FALSE);
 }
 
+/* ---- what is not escaped because it needs none ----------------------------------------------- */
+
+static void assert_plain(const char *text)
+{
+    g_autoptr(GString) label = g_string_new(NULL);
+
+    escape_label(label, text);
+    g_assert_cmpstr(label->str, ==, text);
+}
+
+static void plain_sample(Sink *sink, SinkLabel label, Number number)
+{
+    (void)number;
+    assert_plain(sink->family->help);
+    if (label.name && label.plain)
+        assert_plain(label.value);
+}
+
+static void plain_labels(Sink *sink, const SinkLabel *labels, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        plain_sample(sink, labels[i], (Number){0});
+}
+
+static void plain_histogram(Sink *sink, const BatteryHistogram *histogram)
+{
+    (void)histogram;
+    assert_plain(sink->family->help);
+}
+
+/** Whatever the batteries say: what claims to be plain is. */
+static void test_plain(void)
+{
+    static const SinkOps ops = {
+        .sample = plain_sample, .labels = plain_labels, .histogram = plain_histogram};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Battery batteries[MAX_BATTERIES];
+        const Battery *const pointers[MAX_BATTERIES] = {&batteries[0], &batteries[1]};
+
+        cases[i].make(batteries);
+
+        const ExportView view = make_view(pointers, cases[i].n_batteries);
+        Sink sink = {.ops = &ops, .view = &view};
+
+        families_visit(&sink);
+    }
+}
+
 /** Decimal points stay points where the locale writes commas. */
 static void test_locale(void)
 {
@@ -395,6 +446,7 @@ int main(int argc, char **argv)
     g_test_add_func("/export/limits", test_limits);
     g_test_add_func("/export/counters-without-restarts", test_counters_without_restarts);
     g_test_add_func("/export/not-finite", test_not_finite);
+    g_test_add_func("/export/plain", test_plain);
     g_test_add_func("/export/locale", test_locale);
     g_test_add_func("/export/process", test_process);
     return g_test_run();
