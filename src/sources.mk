@@ -56,6 +56,9 @@ LIB_SOURCES := \
     src/poller/round.c \
     src/poller/unlock.c \
     src/recovery/recovery.c \
+    src/rover/modbus.c \
+    src/rover/names.c \
+    src/rover/registers.c \
     src/system/activation.c \
     src/system/clock.c \
     src/system/command.c \

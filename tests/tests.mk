@@ -20,6 +20,8 @@ UNIT_TESTS := \
     test-log \
     test-poller \
     test-recovery \
+    test-rover \
+    test-rover-vectors \
     test-scan \
     test-system \
     test-unlock \
@@ -35,7 +37,8 @@ FUZZ_TESTS := \
     fuzz-frame \
     fuzz-http \
     fuzz-objects \
-    fuzz-options
+    fuzz-options \
+    fuzz-rover
 
 # fuzz-bluez stands in for GDBus, the clock and the main loop: these calls of src/ end in fake-bus.c.
 FUZZ_BLUEZ_SOURCES := tests/fuzz/fake-bus.c tests/fuzz/fake-bluetoothd.c
@@ -77,6 +80,8 @@ INTEGRATION_TESTS := \
     test-random \
     test-recovery \
     test-session \
+    test-rover \
+    test-rover-vectors \
     test-scan \
     test-several \
     test-standin \
