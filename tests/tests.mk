@@ -5,6 +5,7 @@
 UNIT_TESTS := \
     test-battery \
     test-bluez-objects \
+    test-documents \
     test-export \
     test-export-legacy \
     test-export-negotiate \
