@@ -18,13 +18,15 @@
 
 /** What the poller needs of the program around it. */
 typedef struct {
-    /** Monotonic time in µs, in which everything is planned. */
+    /** Monotonic time in µs, as the main loop counts it: it stands still while the machine sleeps.
+     */
     int64_t (*now)(void *host);
-    /** µs since boot, suspend included: when readings were taken. */
+    /** µs since boot, suspend included, in which everything is planned. */
     int64_t (*boot_time)(void *host);
     /** Unix time in s. */
     double (*unix_time)(void *host);
-    /** Call poller_wake() at @a when_us, or never for INT64_MAX; replaces the earlier wish. */
+    /** Call poller_wake() at @a when_us of now(), or never for INT64_MAX; replaces the earlier
+     * wish. */
     void (*wake_at)(void *host, int64_t when_us);
     /** A complete poll was published. */
     void (*published)(void *host);

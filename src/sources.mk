@@ -52,6 +52,7 @@ LIB_SOURCES := \
     src/main/unit.c \
     src/main/values.c \
     src/main/version.c \
+    src/poller/clock.c \
     src/poller/poller.c \
     src/poller/round.c \
     src/poller/unlock.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the poller share: poller.c (the state machine, the grid, the link), unlock.c
- * (the password handshake) and round.c (the conversation: what is asked, and what is made of the
- * answers).
+ * What the files of the poller share: poller.c (the state machine, the grid, the link), clock.c
+ * (what is done when, and how late), unlock.c (the password handshake) and round.c (the
+ * conversation: what is asked, and what is made of the answers).
  */
 #ifndef BMS_POLLER_PRIVATE_H
 #define BMS_POLLER_PRIVATE_H
@@ -45,12 +45,13 @@ struct Poller {
     void *link;
 
     State state;
-    int64_t state_since;
+    int64_t state_since;   /* on the main loop's clock; all other times are since boot */
     int64_t retry_at;      /* WAITING: when to open the link */
     int64_t attempt_began; /* to open it; without the wait for the radio */
     int64_t release_until;
     bool afresh; /* and without what is remembered of the device */
     int64_t wake_at;
+    int64_t slept_us; /* by which the main loop's clock was behind when that was planned */
     bool stopping;
 
     /* the slot */
@@ -85,10 +86,24 @@ static inline int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- poller.c ------------------------------------------------------------------------------ */
+/* ---- clock.c ------------------------------------------------------------------------------- */
 
+/** µs since boot, in which everything is planned. */
 int64_t poller_now(const Poller *poller);
 void poller_set_state(Poller *poller, State state);
+
+/** Whether something was sent that is to be answered. */
+bool poller_is_talking(const Poller *poller);
+
+/** Tells the host when the next thing is to happen. To be called at the end of each event. */
+void poller_rearm(Poller *poller);
+
+/** Ends a session in which answers may be waiting that are too old. To be called first in each
+ * event that calls poller_rearm(), which forgets how late it is. */
+void poller_leave_old_answers(Poller *poller);
+
+/* ---- poller.c ------------------------------------------------------------------------------ */
+
 void poller_report_fault(Poller *poller, LinkFault fault, const char *detail);
 
 /** Lets the ladder decide what to do about battery->fault beyond a new link, and does it.

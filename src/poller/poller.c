@@ -29,53 +29,9 @@
 
 #include <stdlib.h>
 
-/* No stage of a link takes as long as this (the longest, connecting, is bounded at well under a
- * minute); only waiting for the radio may. */
-static const int64_t stuck_us = 180 * INT64_C(1000000);
-/* The main loop may be late by this before it counts as standing still. */
-static const int64_t late_us = 10 * INT64_C(1000000);
 /* The adapter is off for 1 s of a power cycle, and needs a moment on both sides of it. Once it is
  * on, a kick comes. */
 static const int64_t power_cycle_us = 6 * INT64_C(1000000);
-/* This late, the process has stood still (stopped, or starved), and so old are the answers that it
- * finds waiting. */
-static const int64_t stood_still_us = 2 * INT64_C(1000000);
-
-int64_t poller_now(const Poller *poller)
-{
-    return poller->host_ops->now(poller->host);
-}
-
-void poller_set_state(Poller *poller, State state)
-{
-    poller->state = state;
-    poller->state_since = poller_now(poller);
-}
-
-/* Whether something was sent that is to be answered. */
-static bool is_talking(const Poller *poller)
-{
-    return poller->state == UNLOCKING || poller->state == ASKING;
-}
-
-/* Tells the host when the next thing is to happen. To be called at the end of each event. */
-static void rearm(Poller *poller)
-{
-    int64_t when = INT64_MAX;
-
-    if (poller->state != STOPPED && !poller->stopping) {
-        when = poller->slot_end;
-        if (poller->state == WAITING)
-            when = earlier(when, poller->retry_at);
-        if (is_talking(poller))
-            when = earlier(when, poller->answer_by);
-        if (poller->state == RELEASED)
-            when = earlier(when, poller->release_until);
-    }
-    /* What is overdue is late from now on: nobody could have woken us for a wish not made yet. */
-    poller->wake_at = when > poller_now(poller) ? when : poller_now(poller);
-    poller->host_ops->wake_at(poller->host, poller->wake_at);
-}
 
 static void changed(Poller *poller)
 {
@@ -190,30 +146,18 @@ void poller_end_round(Poller *poller)
 
 /* ---- events of the link ---------------------------------------------------------------------- */
 
-/*
- * What was asked before the process stood still may be answered now, with values of then that would
- * look fresh. No answer tells when it was given; only a new session leaves them all behind.
- */
-static void leave_old_answers(Poller *poller)
-{
-    if (!is_talking(poller) || poller_now(poller) - poller->wake_at <= stood_still_us)
-        return;
-    poller->slot_failure = POLL_FAILURE_MISSED;
-    poller_close_link(poller, SESSION_STALL);
-}
-
 static void on_chunk(void *user, const uint8_t *data, size_t size)
 {
     Poller *poller = user;
 
-    leave_old_answers(poller);
+    poller_leave_old_answers(poller);
     if (!poller->foreign)
         poller->foreign = jbd_foreign_make(data, size);
     if (poller->state == UNLOCKING)
         unlock_take(poller, data, size);
     else
         round_take(poller, data, size);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 static void on_stage(void *user, LinkStage stage)
@@ -242,7 +186,7 @@ static void on_up(void *user)
     battery_count_session(poller->battery, poller->reason);
     if (!unlock_before_reads(poller))
         round_begin(poller);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 static void on_down(void *user, LinkFault fault, const char *detail)
@@ -263,7 +207,7 @@ static void on_down(void *user, LinkFault fault, const char *detail)
     } else if (poller->state == CLOSING) {
         wait_before_opening(poller);
     } else {
-        if (is_talking(poller) || poller->state == IDLE) {
+        if (poller_is_talking(poller) || poller->state == IDLE) {
             poller->reason = link_fault_traits(fault)->session;
             poller->slot_failure =
                 fault == LINK_FAULT_WRITE ? POLL_FAILURE_TIMEOUT : POLL_FAILURE_LINK_LOSS;
@@ -275,17 +219,18 @@ static void on_down(void *user, LinkFault fault, const char *detail)
         wait_before_opening(poller);
     }
     changed(poller);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 static void on_kick(void *user)
 {
     Poller *poller = user;
 
+    poller_leave_old_answers(poller);
     recovery_on_kick(&poller->recovery);
     if (poller->state == WAITING && !poller->stopping)
         open_link(poller);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 const LinkEvents poller_link_events = {
@@ -304,7 +249,7 @@ static void begin_slot(Poller *poller)
     }
     if (poller->slot_due)
         battery_count_failure(poller->battery, poller->slot_failure, 1);
-    /* More than one at once: this process has stood still. */
+    /* More than one at once: this process has stood still, or the machine has slept. */
     if (begun > 1)
         battery_count_failure(poller->battery, POLL_FAILURE_MISSED, (uint64_t)begun - 1);
     battery_count_poll(poller->battery, (uint64_t)begun);
@@ -312,7 +257,7 @@ static void begin_slot(Poller *poller)
     poller->slot_end += begun * interval;
     poller->slot_due = true;
     poller->slot_failure = POLL_FAILURE_NOT_CONNECTED;
-    if (is_talking(poller))
+    if (poller_is_talking(poller))
         poller->slot_failure = POLL_FAILURE_TIMEOUT;
 
     /* A round that is still after its required reads goes on and counts for this slot; one that is
@@ -369,11 +314,12 @@ void poller_stop(Poller *poller)
         poller_set_state(poller, STOPPED);
     else if (poller->state != STOPPED && poller->state != CLOSING)
         poller_close_link(poller, poller->reason);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 void poller_configure(Poller *poller, const PollerConfig *config)
 {
+    poller_leave_old_answers(poller);
     /* A shorter slot than the one under way begins at once. */
     if (config->interval_us < poller->config.interval_us)
         poller->slot_end = earlier(poller->slot_end, poller_now(poller) + config->interval_us);
@@ -383,7 +329,7 @@ void poller_configure(Poller *poller, const PollerConfig *config)
     recovery_set_interval(&poller->recovery, config->interval_us);
     if (config->turns && poller->state == IDLE)
         poller_close_link(poller, SESSION_TURN);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 void poller_take_turns(Poller *poller)
@@ -406,7 +352,7 @@ void poller_release(Poller *poller, int64_t duration_us)
     else if (poller->state != CLOSING && poller->state != RELEASED)
         poller_close_link(poller, SESSION_RELEASE);
     changed(poller);
-    rearm(poller);
+    poller_rearm(poller);
 }
 
 bool poller_is_stopped(const Poller *poller)
@@ -439,8 +385,8 @@ void poller_wake(Poller *poller)
 {
     if (poller->state == STOPPED || poller->stopping)
         return;
-    leave_old_answers(poller);
-    if (is_talking(poller) && poller_now(poller) >= poller->answer_by)
+    poller_leave_old_answers(poller);
+    if (poller_is_talking(poller) && poller_now(poller) >= poller->answer_by)
         try_failed(poller);
     if (poller_now(poller) >= poller->slot_end) {
         begin_slot(poller);
@@ -450,16 +396,5 @@ void poller_wake(Poller *poller)
         open_link(poller);
     if (poller->state == RELEASED && poller_now(poller) >= poller->release_until)
         open_link(poller);
-    rearm(poller);
-}
-
-bool poller_is_moving(const Poller *poller)
-{
-    int64_t now = poller_now(poller);
-    bool on_the_way = poller->state == OPENING || poller->state == CLOSING;
-
-    if (poller->wake_at != INT64_MAX && now - poller->wake_at > late_us)
-        return false;
-    return !on_the_way || poller->battery->stage == LINK_WAITING ||
-           now - poller->state_since <= stuck_us;
+    poller_rearm(poller);
 }

@@ -888,6 +888,121 @@ static void test_suspend(void)
     world_free(world);
 }
 
+/* The machine sleeps while an answer is on its way: with the answer to 0x03 still to come, or with
+ * that of 0x04. What was said before is as old as the sleep was long when it arrives. */
+static void test_suspend_before_the_answer(void)
+{
+    static const int64_t moments[] = {1010 * S + 30000, 1010 * S + 110000};
+    static const int64_t sleeps[] = {3600 * S, 3 * S};
+
+    for (gsize n = 0; n < 4; n++) {
+        const gsize i = n % 2;
+        World *world = world_running();
+
+        run_until(world, moments[i]);
+        g_assert_cmpuint(world->asked[0x03], ==, 2);
+        g_assert_cmpuint(world->asked[0x04], ==, 1 + i);
+        g_assert_cmpuint(world->publications, ==, 1);
+        world->board.current = 250;
+        world->suspended = sleeps[n / 2];
+        run_until(world, world->now + S);
+        g_assert_cmpuint(world->publications, ==, 1);
+        run_until(world, world->now + 10 * S);
+        g_assert_cmpuint(world->stale_publications, ==, 0);
+        g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+        g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
+        g_assert_cmpuint(world->opens, ==, 2);
+        /* It is nobody's failure. */
+        g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+        world_free(world);
+    }
+}
+
+/* Something else than the answer may be the first to arrive after the sleep. */
+static void test_suspend_and_other_events(void)
+{
+    const PollerConfig config = {.interval_us = 20 * S, .renew_us = 600 * S};
+
+    for (int i = 0; i < 3; i++) {
+        World *world = world_running();
+
+        run_until(world, 1010 * S + 110000);
+        world->board.current = 250;
+        world->suspended = 3600 * S;
+        if (i == 0)
+            poller_link_events.kick(world->poller);
+        else if (i == 1)
+            poller_configure(world->poller, &config);
+        else
+            poller_wake(world->poller);
+        run_until(world, world->now + 10 * S);
+        g_assert_cmpuint(world->stale_publications, ==, 0);
+        g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+        world_free(world);
+    }
+}
+
+/* Second answers to the latest poll are still on their way when the machine goes to sleep at rest.
+ * They arrive while the next poll is asked for. */
+static void test_suspend_at_rest(void)
+{
+    World *world = world_running();
+
+    answer(world, 0x03, 5 * S + LATENESS + 10000);
+    answer(world, 0x04, 5 * S + LATENESS + 15000);
+    world->board.current = 250;
+    world->suspended = 3600 * S;
+    run_until(world, world->now + 15 * S);
+    g_assert_cmpuint(world->stale_publications, ==, 0);
+    g_assert_cmpuint(world->publications, >=, 2);
+    world_free(world);
+}
+
+/* Polls that were due meanwhile are counted as missed, and the grid has not shifted. */
+static void test_suspend_is_accounted_for(void)
+{
+    World *world = world_running();
+
+    world->suspended = 3600 * S;
+    run_until(world, 1010 * S + S);
+    g_assert_cmpuint(world->battery.polls, ==, 1 + 361);
+    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_MISSED], ==, 360);
+    g_assert_cmpuint(failures(world), ==, 360);
+    run_until(world, 1100 * S + S);
+    g_assert_cmpuint(world->battery.polls, ==, 1 + 370);
+    g_assert_cmpuint(failures(world), ==, 360);
+    world_free(world);
+
+    /* A machine that sleeps while a link is being made is not stuck in it. */
+    world = world_new(NULL);
+    world->suspended = 3600 * S;
+    run_until(world, world->now + 3 * S); /* asserts that it is moving all the time */
+    g_assert_cmpuint(world->publications, ==, 1);
+    world_free(world);
+}
+
+/* Times that a person has in mind go on while the machine sleeps. */
+static void test_suspend_ends_what_lasts(void)
+{
+    World *world = world_running();
+
+    poller_release(world->poller, 120 * S);
+    run_until(world, world->now + 5 * S);
+    world->suspended = 3600 * S;
+    run_until(world, world->now + 15 * S);
+    g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
+    world_free(world);
+
+    /* Counters are not older than their five minutes, whether sessions are kept or not. */
+    world = world_new(&(PollerConfig){.interval_us = 10 * S, .turns = true, .seed = 1});
+    run_until(world, world->now + 25 * S);
+    g_assert_cmpuint(world->asked[0xAA], ==, 1);
+    world->suspended = 3600 * S;
+    run_until(world, world->now + 15 * S);
+    g_assert_cmpuint(world->asked[0xAA], ==, 2);
+    world_free(world);
+}
+
 static void test_turns(void)
 {
     World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .turns = true, .seed = 1});
@@ -1140,7 +1255,12 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/missed-slots", test_missed_slots);
     g_test_add_func("/poller/old-answers", test_old_answers_are_left_behind);
     g_test_add_func("/poller/energy", test_energy_never_across_a_gap);
-    g_test_add_func("/poller/suspend", test_suspend);
+    g_test_add_func("/poller/suspend/old-readings", test_suspend);
+    g_test_add_func("/poller/suspend/before-the-answer", test_suspend_before_the_answer);
+    g_test_add_func("/poller/suspend/other-events", test_suspend_and_other_events);
+    g_test_add_func("/poller/suspend/at-rest", test_suspend_at_rest);
+    g_test_add_func("/poller/suspend/accounting", test_suspend_is_accounted_for);
+    g_test_add_func("/poller/suspend/what-lasts", test_suspend_ends_what_lasts);
     g_test_add_func("/poller/turns", test_turns);
     g_test_add_func("/poller/turns-from-now-on", test_turns_from_now_on);
     g_test_add_func("/poller/turns-absent", test_turns_with_an_absent_battery);
