@@ -52,12 +52,13 @@ typedef struct {
     /* who */
     char address[BATTERY_ADDRESS_SIZE];
     char name[BATTERY_NAME_SIZE]; /**< given by the user, else the address */
-    int64_t interval_us;          /**< poll interval: the measure of freshness */
+    int64_t interval_us;          /**< poll interval, as it is set now */
 
     /* latest complete poll; meaningful if has_readings */
     bool has_readings;
-    int64_t read_at_us; /**< µs since boot, suspend included */
-    double read_at;     /**< Unix time, s */
+    int64_t read_at_us;       /**< µs since boot, suspend included */
+    int64_t read_interval_us; /**< shortest poll interval since then: the measure of freshness */
+    double read_at;           /**< Unix time, s */
     JbdBasic basic;
     JbdCells cells;
 
@@ -70,7 +71,7 @@ typedef struct {
     /* counted and integrated */
     double charged_joules;
     double discharged_joules;
-    bool gap; /**< a poll was lost since the latest readings: do not integrate across */
+    int64_t measured_us; /**< time over which these were measured */
     uint64_t polls;
     uint64_t poll_failures[POLL_N_FAILURES];
     uint64_t frames;                     /**< that were sound */
@@ -91,7 +92,7 @@ typedef struct {
 /** @param name NULL for the address. Longer texts are cut. */
 void battery_init(Battery *battery, const char *address, const char *name, int64_t interval_us);
 
-/** Another name, NULL for the address, or another interval. */
+/** Another name, NULL for the address, or another interval; see battery_is_fresh(). */
 void battery_configure(Battery *battery, const char *name, int64_t interval_us);
 
 /**
@@ -115,14 +116,15 @@ void battery_count_session(Battery *battery, SessionReason reason);
 /** Something was done to get readings again; for RECOVERY_TELL until they come. */
 void battery_count_recovery(Battery *battery, RecoveryAction action);
 
-/** A time without polls that nobody is to be blamed for: energy is not integrated across it. */
-void battery_mark_gap(Battery *battery);
-
 void battery_set_stage(Battery *battery, LinkStage stage);
 /** @param detail what is wrong in words, or NULL for link_fault_text() */
 void battery_set_fault(Battery *battery, LinkFault fault, const char *detail);
 
-/** Whether there are readings of a complete poll not older than BATTERY_FRESH_INTERVALS. */
+/**
+ * Whether there are readings of a complete poll not older than BATTERY_FRESH_INTERVALS. A longer
+ * interval counts from the next complete poll on, so that it does not bring back what is stale; a
+ * shorter one counts at once.
+ */
 bool battery_is_fresh(const Battery *battery, int64_t now_us);
 
 /** Share of the latest hundred or so answers that came damaged; 0 before there are ten. */

@@ -47,6 +47,9 @@ void battery_configure(Battery *battery, const char *name, int64_t interval_us)
 {
     copy_text(battery->name, sizeof battery->name, name ? name : battery->address);
     battery->interval_us = interval_us;
+    /* A longer one does not bring back what is stale, now or after a shorter one. */
+    if (interval_us < battery->read_interval_us)
+        battery->read_interval_us = interval_us;
 }
 
 double battery_power(const JbdBasic *basic)
@@ -66,11 +69,13 @@ uint32_t battery_full_mah(const JbdBasic *basic)
  * sign in between, what flowed before the crossing and what flowed after it go to different
  * counters.
  */
-static void integrate(Battery *battery, double before, double after, double seconds)
+static void integrate(Battery *battery, double before, double after, int64_t elapsed_us)
 {
+    double seconds = (double)elapsed_us / 1e6;
     double *total_before = before > 0 ? &battery->charged_joules : &battery->discharged_joules;
     double *total_after = after > 0 ? &battery->charged_joules : &battery->discharged_joules;
 
+    battery->measured_us += elapsed_us;
     before = before < 0 ? -before : before;
     after = after < 0 ? -after : after;
     if (total_before == total_after || before + after <= 0) {
@@ -98,19 +103,17 @@ static void observe(BatteryHistogram *histogram, double value)
 void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
                      double unix_time, double duration)
 {
-    int64_t elapsed_us = now_us - battery->read_at_us;
-
-    /* A poll may come late in its slot and the next one early, but never two intervals apart
-     * unless one was lost. */
-    if (battery->has_readings && !battery->gap && elapsed_us <= 2 * battery->interval_us)
+    /* What is fresh enough to be served is good enough to integrate over. Of longer gaps nobody
+     * knows what flowed in them. */
+    if (battery_is_fresh(battery, now_us))
         integrate(battery, battery_power(&battery->basic), battery_power(basic),
-                  (double)elapsed_us / 1e6);
+                  now_us - battery->read_at_us);
 
     battery->basic = *basic;
     battery->cells = *cells;
     battery->has_readings = true;
-    battery->gap = false;
     battery->read_at_us = now_us;
+    battery->read_interval_us = battery->interval_us;
     battery->read_at = unix_time;
     observe(&battery->poll_duration, duration);
     battery->operator_needed = false;
@@ -137,7 +140,6 @@ void battery_count_poll(Battery *battery, uint64_t n)
 void battery_count_failure(Battery *battery, PollFailure failure, uint64_t n)
 {
     battery->poll_failures[failure] += n;
-    battery->gap = true;
 }
 
 /* Halved now and then, so that the share follows the link as it is now. */
@@ -182,11 +184,6 @@ void battery_count_recovery(Battery *battery, RecoveryAction action)
     battery->operator_needed = battery->operator_needed || action == RECOVERY_TELL;
 }
 
-void battery_mark_gap(Battery *battery)
-{
-    battery->gap = true;
-}
-
 void battery_set_stage(Battery *battery, LinkStage stage)
 {
     battery->stage = stage;
@@ -205,5 +202,5 @@ void battery_set_fault(Battery *battery, LinkFault fault, const char *detail)
 bool battery_is_fresh(const Battery *battery, int64_t now_us)
 {
     return battery->has_readings &&
-           now_us - battery->read_at_us <= BATTERY_FRESH_INTERVALS * battery->interval_us;
+           now_us - battery->read_at_us <= BATTERY_FRESH_INTERVALS * battery->read_interval_us;
 }

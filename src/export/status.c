@@ -102,6 +102,11 @@ static void discharge_energy(Sink *sink, const Battery *battery)
     sink_real(sink, NO_LABEL, battery->discharged_joules);
 }
 
+static void energy_measured(Sink *sink, const Battery *battery)
+{
+    sink_decimal(sink, NO_LABEL, battery->measured_us, 6);
+}
+
 /* Register 0xAA counts eleven protections, and behind them something that is none. */
 enum { COUNTER_RESTARTS = JBD_N_COUNTERS - 1 };
 
@@ -214,15 +219,21 @@ static const Family families[] = {
         .type = FAMILY_COUNTER,
         .unit = "joules",
         .emit = charge_energy,
-        .help = "Energy put in since the start of this program, without the times of lost polls.",
+        .help = "Energy put in since the start of this program, as far as it was measured.",
     },
     {
         .name = "bms_discharge_energy_joules",
         .type = FAMILY_COUNTER,
         .unit = "joules",
         .emit = discharge_energy,
-        .help = "Energy taken out since the start of this program, without the times of lost "
-                "polls.",
+        .help = "Energy taken out since the start of this program, as far as it was measured.",
+    },
+    {
+        .name = "bms_energy_measured_seconds",
+        .type = FAMILY_COUNTER,
+        .unit = "seconds",
+        .emit = energy_measured,
+        .help = "Time over which energy in and out was measured.",
     },
     {
         .name = "bms_protection_events",

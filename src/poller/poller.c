@@ -346,7 +346,6 @@ void poller_release(Poller *poller, int64_t duration_us)
         return;
     poller->release_until = poller_now(poller) + duration_us;
     poller->slot_due = false;
-    battery_mark_gap(poller->battery);
     if (poller->state == WAITING)
         stay_released(poller);
     else if (poller->state != CLOSING && poller->state != RELEASED)

@@ -177,7 +177,7 @@ def notifications_dead(bench):
 
 @test
 def energy(bench):
-    """Energy is counted from poll to poll, but never across a gap."""
+    """Energy is counted from poll to poll, but not across a gap longer than readings are fresh."""
     exporter = true_board(bench)
     first = exporter.until(lambda m: m('bms_discharge_energy_joules_total') > 0, 'energy')
     second = exporter.until(lambda m: m('bms_polls_total') >= first('bms_polls_total') + 4,
@@ -189,6 +189,9 @@ def energy(bench):
     check(abs(joules - watts * seconds) < watts * .02, '%g J in %g s at %g W' %
           (joules, seconds, watts))
     equal(second('bms_charge_energy_joules_total'), 0, 'energy of charging')
+    measured = (second('bms_energy_measured_seconds_total') -
+                first('bms_energy_measured_seconds_total'))
+    check(abs(measured - seconds) < .02, 'measured %g s in %g s' % (measured, seconds))
 
     bench.sim('fault * silent')
     gone = exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish')

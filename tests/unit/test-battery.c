@@ -40,20 +40,52 @@ static void test_energy(void)
     g_assert_cmpfloat(battery.discharged_joules, ==, 75);
 }
 
-static void test_gap(void)
+/* What is fresh enough to be served is good enough to integrate over, and no more. */
+static void test_lost_polls(void)
 {
     Battery battery;
     JbdBasic charging = with_current(1000);
 
     battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &charging, &cells, 1009 * S, 1, 0.1); /* late in its slot */
-    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 1);       /* the one of 1010 */
+    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    g_assert_cmpint(battery.measured_us, ==, 0);
+    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 1); /* the one of 1010 */
     battery_publish(&battery, &charging, &cells, 1020 * S, 1, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 0);
-    battery_publish(&battery, &charging, &cells, 1030 * S, 1, 0.1); /* and on */
-    g_assert_cmpfloat(battery.charged_joules, ==, 100);
-    battery_publish(&battery, &charging, &cells, 1051 * S, 1, 0.1); /* nobody said why */
-    g_assert_cmpfloat(battery.charged_joules, ==, 100);
+    g_assert_cmpfloat(battery.charged_joules, ==, 200);
+    g_assert_cmpint(battery.measured_us, ==, 20 * S);
+    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 2);
+    battery_publish(&battery, &charging, &cells, 1050 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 500);
+    g_assert_cmpint(battery.measured_us, ==, 50 * S);
+
+    battery_publish(&battery, &charging, &cells, 1080 * S + 1, 1, 0.1); /* longer: not bridged */
+    g_assert_cmpfloat(battery.charged_joules, ==, 500);
+    g_assert_cmpint(battery.measured_us, ==, 50 * S);
+    battery_publish(&battery, &charging, &cells, 1090 * S + 1, 1, 0.1); /* and on */
+    g_assert_cmpfloat(battery.charged_joules, ==, 600);
+    g_assert_cmpint(battery.measured_us, ==, 60 * S);
+}
+
+/* Readings are judged by the interval they were read under, or by a shorter one since. */
+static void test_another_interval(void)
+{
+    Battery battery;
+    JbdBasic charging = with_current(1000);
+
+    battery_init(&battery, "A4:C1:38:00:00:01", NULL, S);
+    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    battery_configure(&battery, NULL, 60 * S);
+    g_assert_true(battery_is_fresh(&battery, 1003 * S));
+    g_assert_false(battery_is_fresh(&battery, 1003 * S + 1)); /* what is stale stays so */
+    battery_publish(&battery, &charging, &cells, 1009 * S, 1, 0.1);
+    g_assert_cmpfloat(battery.charged_joules, ==, 0); /* nor is it integrated over */
+    g_assert_true(battery_is_fresh(&battery, 1189 * S));
+    g_assert_false(battery_is_fresh(&battery, 1189 * S + 1));
+
+    battery_configure(&battery, NULL, S);
+    g_assert_false(battery_is_fresh(&battery, 1012 * S + 1));
+    battery_configure(&battery, NULL, 60 * S);
+    g_assert_false(battery_is_fresh(&battery, 1012 * S + 1));
 }
 
 static void test_freshness(void)
@@ -177,7 +209,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/battery/energy", test_energy);
-    g_test_add_func("/battery/gap", test_gap);
+    g_test_add_func("/battery/lost-polls", test_lost_polls);
+    g_test_add_func("/battery/another-interval", test_another_interval);
     g_test_add_func("/battery/freshness", test_freshness);
     g_test_add_func("/battery/long-texts", test_long_texts_are_cut);
     g_test_add_func("/battery/histogram", test_histogram);

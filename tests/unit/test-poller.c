@@ -868,6 +868,36 @@ static void test_energy_never_across_a_gap(void)
     world_free(world);
 }
 
+/* With every second poll lost, all of the time is still measured. */
+static void test_energy_across_lost_polls(void)
+{
+    World *world = world_running();
+
+    for (int i = 1; i <= 60; i++) {
+        world->board.silent = i % 2;
+        run_until(world, (1000 + 10 * i + 9) * S + S / 2);
+    }
+    g_assert_cmpuint(failures(world), >=, 25);
+    g_assert_cmpint(world->battery.measured_us, >=, 580 * S);
+    g_assert_cmpint(world->battery.measured_us, <=, 610 * S);
+    /* 25.6 V × 1 A */
+    g_assert_cmpfloat(world->battery.discharged_joules, >, 25.6 * 580);
+    g_assert_cmpfloat(world->battery.discharged_joules, <, 25.6 * 610);
+    world_free(world);
+}
+
+/* A release is a gap only if it is longer than readings are fresh. */
+static void test_energy_across_a_release(void)
+{
+    World *world = world_running();
+
+    poller_release(world->poller, 15 * S);
+    run_until(world, world->now + 20 * S);
+    g_assert_cmpuint(world->publications, ==, 2);
+    g_assert_cmpint(world->battery.measured_us, >, 15 * S);
+    world_free(world);
+}
+
 /* The monotonic clock knows nothing of it, but the readings have grown old. */
 static void test_suspend(void)
 {
@@ -1254,7 +1284,9 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/short-slots", test_optional_reads_in_short_slots);
     g_test_add_func("/poller/missed-slots", test_missed_slots);
     g_test_add_func("/poller/old-answers", test_old_answers_are_left_behind);
-    g_test_add_func("/poller/energy", test_energy_never_across_a_gap);
+    g_test_add_func("/poller/energy/gap", test_energy_never_across_a_gap);
+    g_test_add_func("/poller/energy/lost-polls", test_energy_across_lost_polls);
+    g_test_add_func("/poller/energy/release", test_energy_across_a_release);
     g_test_add_func("/poller/suspend/old-readings", test_suspend);
     g_test_add_func("/poller/suspend/before-the-answer", test_suspend_before_the_answer);
     g_test_add_func("/poller/suspend/other-events", test_suspend_and_other_events);
