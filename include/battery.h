@@ -58,7 +58,6 @@ typedef struct {
     bool has_readings;
     int64_t read_at_us;       /**< µs since boot, suspend included */
     int64_t read_interval_us; /**< shortest poll interval since then: the measure of freshness */
-    double read_at;           /**< Unix time, s */
     JbdBasic basic;
     JbdCells cells;
 
@@ -97,10 +96,10 @@ void battery_configure(Battery *battery, const char *name, int64_t interval_us);
 
 /**
  * Takes the readings of one complete poll.
- * @param now_us since boot, suspend included  @param unix_time s  @param duration of the poll in s
+ * @param now_us since boot, suspend included  @param duration of the poll in s
  */
 void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
-                     double unix_time, double duration);
+                     double duration);
 
 void battery_set_model(Battery *battery, const JbdModel *model);
 void battery_set_counters(Battery *battery, const JbdCounters *counters);

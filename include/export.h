@@ -15,9 +15,10 @@
 typedef struct {
     const Battery *const *batteries;
     size_t n_batteries;
-    gboolean legacy; /**< also the names of bms-shed */
-    int64_t now_us;  /**< since boot, suspend included: decides what is fresh */
-    double started;  /**< when this process started, Unix time, s */
+    gboolean legacy;      /**< also the names of bms-shed */
+    int64_t now_us;       /**< since boot, suspend included: decides what is fresh */
+    int64_t started_us;   /**< when this process started, since boot */
+    int64_t boot_unix_us; /**< Unix time of the boot: makes Unix time of what is since boot */
 } ExportView;
 
 typedef enum {

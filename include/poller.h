@@ -23,8 +23,6 @@ typedef struct {
     int64_t (*now)(void *host);
     /** µs since boot, suspend included, in which everything is planned. */
     int64_t (*boot_time)(void *host);
-    /** Unix time in s. */
-    double (*unix_time)(void *host);
     /** Call poller_wake() at @a when_us of now(), or never for INT64_MAX; replaces the earlier
      * wish. */
     void (*wake_at)(void *host, int64_t when_us);

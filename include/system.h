@@ -15,6 +15,16 @@
  */
 gint64 system_boot_us(void);
 
+/** Unix time of the boot in µs, as the wall clock has it now: add it to a time since boot. */
+gint64 system_boot_unix_us(void);
+
+/**
+ * What to take for the Unix time of the boot when @a known_us was taken so far and @a measured_us
+ * is measured: the same, to the µs, unless the wall clock was set by more than half a second since.
+ * So times that are shown follow the clock, and do not jitter.
+ */
+gint64 system_follow_clock(gint64 known_us, gint64 measured_us);
+
 /** Sends one notification, e.g. "READY=1" or "STATUS=…"; several are joined by newlines. */
 void system_notify(const char *state);
 

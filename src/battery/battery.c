@@ -101,7 +101,7 @@ static void observe(BatteryHistogram *histogram, double value)
 }
 
 void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *cells, int64_t now_us,
-                     double unix_time, double duration)
+                     double duration)
 {
     /* What is fresh enough to be served is good enough to integrate over. Of longer gaps nobody
      * knows what flowed in them. */
@@ -114,7 +114,6 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
     battery->has_readings = true;
     battery->read_at_us = now_us;
     battery->read_interval_us = battery->interval_us;
-    battery->read_at = unix_time;
     observe(&battery->poll_duration, duration);
     battery->operator_needed = false;
     battery_set_fault(battery, LINK_FAULT_NONE, "");

@@ -118,6 +118,12 @@ static inline void sink_real(Sink *sink, SinkLabel label, double value)
         sink->ops->sample(sink, label, (Number){.is_real = TRUE, .real = value});
 }
 
+/** A sample of the Unix time, in s, of a moment since boot. */
+static inline void sink_moment(Sink *sink, SinkLabel label, int64_t boot_us)
+{
+    sink_real(sink, label, (double)(boot_us + sink->view->boot_unix_us) / 1e6);
+}
+
 static inline void sink_labels(Sink *sink, const SinkLabel *labels, size_t n)
 {
     sink->ops->labels(sink, labels, n);

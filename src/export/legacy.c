@@ -33,7 +33,7 @@ static double rounded_power(const Battery *battery)
 
 static void last_update(Sink *sink, const Battery *battery)
 {
-    sink_real(sink, NO_LABEL, battery->read_at);
+    sink_moment(sink, NO_LABEL, battery->read_at_us);
 }
 
 static void ah_percent(Sink *sink, const Battery *battery)

@@ -276,9 +276,10 @@ static void append_trouble(GString *out, const Battery *battery)
 }
 
 /** With the time of day too: nobody knows how long ago this page was loaded. */
-static void append_last_read(GString *out, const Battery *battery, int64_t age)
+static void append_last_read(GString *out, const ExportView *view, const Battery *battery)
 {
-    const time_t when = (time_t)battery->read_at;
+    const int64_t age = (view->now_us - battery->read_at_us) / G_USEC_PER_SEC;
+    const time_t when = (time_t)((battery->read_at_us + view->boot_unix_us) / G_USEC_PER_SEC);
     struct tm tm;
     char text[sizeof "2000-01-01 00:00:00"];
 
@@ -315,7 +316,6 @@ static void append_badge(GString *out, const char *class, const char *text)
 static void append_card(GString *out, const ExportView *view, const Battery *battery)
 {
     const gboolean fresh = battery_is_fresh(battery, view->now_us);
-    const int64_t age = (view->now_us - battery->read_at_us) / G_USEC_PER_SEC;
 
     g_string_append(out, "<article>\n<header><h2>");
     append_text(out, battery->name);
@@ -339,7 +339,7 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
                                "%% of the answers arrive corrupted</p>\n",
                                battery_noise_percent(battery));
     if (battery->has_readings)
-        append_last_read(out, battery, age);
+        append_last_read(out, view, battery);
     else
         g_string_append(out, "<p class=note>No readings yet</p>\n");
     g_string_append(out, "</article>\n");

@@ -120,7 +120,7 @@ static void max_fds(Sink *sink)
 
 static void start_time(Sink *sink)
 {
-    sink_real(sink, NO_LABEL, sink->view->started);
+    sink_moment(sink, NO_LABEL, sink->view->started_us);
 }
 
 #define PROCESS(name_, type_, unit_, emit_, help_)                                                 \

@@ -35,7 +35,7 @@ static void connected(Sink *sink, const Battery *battery)
 
 static void last_success(Sink *sink, const Battery *battery)
 {
-    sink_real(sink, NO_LABEL, battery->read_at);
+    sink_moment(sink, NO_LABEL, battery->read_at_us);
 }
 
 static void polls(Sink *sink, const Battery *battery)

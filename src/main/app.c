@@ -29,7 +29,8 @@ typedef struct {
     Web *web; /* NULL with --once */
     WebRoute routes[5];
     char *telemetry_path; /* as it was at the start; the options may say another by now */
-    double started;
+    gint64 started_us;    /* since boot */
+    gint64 boot_unix_us;
     gboolean ready; /* READY=1 was sent */
     gboolean stopping;
     char *status;    /* the STATUS= last sent */
@@ -37,12 +38,15 @@ typedef struct {
     int exit_status;
 } App;
 
-static ExportView view_of(const App *app)
+static ExportView view_of(App *app)
 {
+    app->boot_unix_us = system_follow_clock(app->boot_unix_us, system_boot_unix_us());
+
     ExportView view = {
         .legacy = app->options->legacy,
         .now_us = system_boot_us(),
-        .started = app->started,
+        .started_us = app->started_us,
+        .boot_unix_us = app->boot_unix_us,
     };
     guint n;
 
@@ -64,7 +68,7 @@ static void serve_metrics(void *user, const char *accept, WebAnswer *answer)
 
 static void serve_page(void *user, const char *accept, WebAnswer *answer)
 {
-    const App *app = user;
+    App *app = user;
     ExportView view = view_of(app);
 
     (void)accept;
@@ -416,7 +420,8 @@ int app_run(Options *options)
         .options = options,
         .loop = g_main_loop_new(NULL, FALSE),
         .bluez = bluez_new(options->adapter),
-        .started = (double)g_get_real_time() / 1e6,
+        .started_us = system_boot_us(),
+        .boot_unix_us = system_boot_unix_us(),
         .exit_status = EXIT_FAILURE,
     };
 

@@ -48,12 +48,6 @@ static int64_t host_boot_time(void *host)
     return system_boot_us();
 }
 
-static double host_unix_time(void *host)
-{
-    (void)host;
-    return (double)g_get_real_time() / 1e6;
-}
-
 static void host_wake_at(void *host, int64_t when_us)
 {
     Unit *unit = host;
@@ -173,7 +167,6 @@ static bool host_recover(void *host, RecoveryAction action)
 static const PollerHost host_ops = {
     .now = host_now,
     .boot_time = host_boot_time,
-    .unix_time = host_unix_time,
     .wake_at = host_wake_at,
     .published = host_published,
     .fault = host_fault,

@@ -111,9 +111,8 @@ static void publish(Poller *poller)
 {
     int64_t now = poller_now(poller);
 
-    battery_publish(
-        poller->battery, &poller->basic, &poller->cells, poller->host_ops->boot_time(poller->host),
-        poller->host_ops->unix_time(poller->host), (double)(now - poller->round_began) / 1e6);
+    battery_publish(poller->battery, &poller->basic, &poller->cells, now,
+                    (double)(now - poller->round_began) / 1e6);
     poller->slot_due = false;
     recovery_on_readings(&poller->recovery);
     poller->host_ops->published(poller->host);

@@ -206,12 +206,6 @@ static int64_t host_now(void *host)
     return fake_now();
 }
 
-static double host_unix_time(void *host)
-{
-    (void)host;
-    return 1.7e9 + (double)fake_now() / 1e6;
-}
-
 static gboolean on_timer(gpointer user)
 {
     Unit *unit = user;
@@ -304,7 +298,6 @@ static bool host_recover(void *host, RecoveryAction action)
 static const PollerHost host_ops = {
     .now = host_now,
     .boot_time = host_now,
-    .unix_time = host_unix_time,
     .wake_at = host_wake_at,
     .published = host_published,
     .fault = host_fault,

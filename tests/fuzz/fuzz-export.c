@@ -111,8 +111,8 @@ static void fill(Battery *battery, Script *script)
         battery_set_counters(battery, &counters);
     if (jbd_decode_basic(&basic_frame, &basic) == JBD_OK &&
         jbd_decode_cells(&cells_frame, &cells) == JBD_OK) {
-        battery_publish(battery, &basic, &cells, NOW - age - US(10), 1.7e9, 0.25);
-        battery_publish(battery, &basic, &cells, NOW - age, 1.7e9 + 10, 0.125);
+        battery_publish(battery, &basic, &cells, NOW - age - US(10), 0.25);
+        battery_publish(battery, &basic, &cells, NOW - age, 0.125);
     }
     battery_set_stage(battery, (LinkStage)(state / 2 % LINK_N_STAGES));
     if (state & 0x80)
@@ -195,7 +195,11 @@ static void check_rendering(Script *script)
 {
     Battery battery;
     const Battery *batteries[] = {&battery};
-    ExportView view = {.batteries = batteries, .n_batteries = 1, .now_us = NOW, .started = 1.6e9};
+    ExportView view = {.batteries = batteries,
+                       .n_batteries = 1,
+                       .now_us = NOW,
+                       .started_us = US(1),
+                       .boot_unix_us = INT64_C(1700000000000000)};
     bool fresh;
 
     fill(&battery, script);

@@ -10,10 +10,10 @@
 enum { SECOND = 1000000, INTERVAL = 10 * SECOND };
 
 /* A moment in a made-up day. */
-#define NOW_US    ((int64_t)100000 * SECOND)
-#define NOW       1700000000.25
-#define STARTED   1699990000.5
-#define READ_AT_S (NOW - 2)
+#define NOW_US       ((int64_t)100000 * SECOND)
+#define BOOT_UNIX_US ((int64_t)1699900000250000)
+#define STARTED_US   ((int64_t)90000250000)
+#define STARTED      1699990000.5
 
 /** A battery that has been found but never read. */
 static inline void make_waiting(Battery *b, const char *address, const char *name)
@@ -83,8 +83,8 @@ static inline void make_fresh(Battery *b, const char *address, const char *name)
     battery_count_failure(b, POLL_FAILURE_TIMEOUT, 1);
     battery_count_frame_error(b, JBD_ERROR_CHECKSUM);
     battery_count_session(b, SESSION_RENEWAL);
-    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND - INTERVAL, READ_AT_S - 10, 0.25);
-    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND, READ_AT_S, 12.5);
+    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND - INTERVAL, 0.25);
+    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND, 12.5);
 }
 
 /** Sixteen cells, no tail, no sensor, no date, neither model nor counters: a clone. Charging. */
@@ -109,7 +109,7 @@ static inline void make_clone(Battery *b, const char *address, const char *name)
     make_waiting(b, address, name);
     battery_set_stage(b, LINK_UP);
     battery_count_poll(b, 1);
-    battery_publish(b, &basic, &cells, NOW_US - 9 * SECOND, NOW - 9, 0.05);
+    battery_publish(b, &basic, &cells, NOW_US - 9 * SECOND, 0.05);
 }
 
 /** As make_fresh(), but the latest readings are a µs too old. */
@@ -117,7 +117,6 @@ static inline void make_stale(Battery *b, const char *address, const char *name)
 {
     make_fresh(b, address, name);
     b->read_at_us = NOW_US - BATTERY_FRESH_INTERVALS * INTERVAL - 1;
-    b->read_at = NOW - 30;
     battery_set_stage(b, LINK_FINDING);
     battery_set_fault(b, LINK_FAULT_NOT_FOUND, NULL);
 }
@@ -139,7 +138,8 @@ static inline ExportView make_view(const Battery *const *batteries, size_t n)
         .n_batteries = n,
         .legacy = TRUE,
         .now_us = NOW_US,
-        .started = STARTED,
+        .started_us = STARTED_US,
+        .boot_unix_us = BOOT_UNIX_US,
     };
 }
 

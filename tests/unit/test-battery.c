@@ -24,18 +24,18 @@ static void test_energy(void)
     JbdBasic resting = with_current(0);
 
     battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 0);
-    battery_publish(&battery, &charging, &cells, 1010 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1010 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 100);
 
     /* A straight line from +10 W to −10 W crosses zero in the middle. */
-    battery_publish(&battery, &discharging, &cells, 1020 * S, 1, 0.1);
+    battery_publish(&battery, &discharging, &cells, 1020 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 125);
     g_assert_cmpfloat(battery.discharged_joules, ==, 25);
-    battery_publish(&battery, &resting, &cells, 1030 * S, 1, 0.1);
+    battery_publish(&battery, &resting, &cells, 1030 * S, 0.1);
     g_assert_cmpfloat(battery.discharged_joules, ==, 75);
-    battery_publish(&battery, &charging, &cells, 1040 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1040 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 175);
     g_assert_cmpfloat(battery.discharged_joules, ==, 75);
 }
@@ -47,21 +47,21 @@ static void test_lost_polls(void)
     JbdBasic charging = with_current(1000);
 
     battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
     g_assert_cmpint(battery.measured_us, ==, 0);
     battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 1); /* the one of 1010 */
-    battery_publish(&battery, &charging, &cells, 1020 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1020 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 200);
     g_assert_cmpint(battery.measured_us, ==, 20 * S);
     battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 2);
-    battery_publish(&battery, &charging, &cells, 1050 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1050 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 500);
     g_assert_cmpint(battery.measured_us, ==, 50 * S);
 
-    battery_publish(&battery, &charging, &cells, 1080 * S + 1, 1, 0.1); /* longer: not bridged */
+    battery_publish(&battery, &charging, &cells, 1080 * S + 1, 0.1); /* longer: not bridged */
     g_assert_cmpfloat(battery.charged_joules, ==, 500);
     g_assert_cmpint(battery.measured_us, ==, 50 * S);
-    battery_publish(&battery, &charging, &cells, 1090 * S + 1, 1, 0.1); /* and on */
+    battery_publish(&battery, &charging, &cells, 1090 * S + 1, 0.1); /* and on */
     g_assert_cmpfloat(battery.charged_joules, ==, 600);
     g_assert_cmpint(battery.measured_us, ==, 60 * S);
 }
@@ -73,11 +73,11 @@ static void test_another_interval(void)
     JbdBasic charging = with_current(1000);
 
     battery_init(&battery, "A4:C1:38:00:00:01", NULL, S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
     battery_configure(&battery, NULL, 60 * S);
     g_assert_true(battery_is_fresh(&battery, 1003 * S));
     g_assert_false(battery_is_fresh(&battery, 1003 * S + 1)); /* what is stale stays so */
-    battery_publish(&battery, &charging, &cells, 1009 * S, 1, 0.1);
+    battery_publish(&battery, &charging, &cells, 1009 * S, 0.1);
     g_assert_cmpfloat(battery.charged_joules, ==, 0); /* nor is it integrated over */
     g_assert_true(battery_is_fresh(&battery, 1189 * S));
     g_assert_false(battery_is_fresh(&battery, 1189 * S + 1));
@@ -96,7 +96,7 @@ static void test_freshness(void)
     battery_init(&battery, "A4:C1:38:00:00:01", "house", 10 * S);
     g_assert_cmpstr(battery.name, ==, "house");
     g_assert_false(battery_is_fresh(&battery, 0));
-    battery_publish(&battery, &basic, &cells, 1000 * S, 1, 0.1);
+    battery_publish(&battery, &basic, &cells, 1000 * S, 0.1);
     g_assert_true(battery_is_fresh(&battery, 1030 * S));
     g_assert_false(battery_is_fresh(&battery, 1030 * S + 1));
 }
@@ -126,9 +126,9 @@ static void test_histogram(void)
     JbdBasic basic = with_current(0);
 
     battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &basic, &cells, 1, 1, 0.05); /* bounds belong to their bucket */
-    battery_publish(&battery, &basic, &cells, 2, 1, 0.06);
-    battery_publish(&battery, &basic, &cells, 3, 1, 99);
+    battery_publish(&battery, &basic, &cells, 1, 0.05); /* bounds belong to their bucket */
+    battery_publish(&battery, &basic, &cells, 2, 0.06);
+    battery_publish(&battery, &basic, &cells, 3, 99);
     g_assert_cmpuint(battery.poll_duration.count, ==, 3);
     g_assert_cmpuint(battery.poll_duration.bucket[0], ==, 1);
     g_assert_cmpuint(battery.poll_duration.bucket[1], ==, 1);

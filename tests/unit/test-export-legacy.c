@@ -115,7 +115,7 @@ static void compare(const Answer *basic, const Answer *cells, const char *expect
     const Battery *pointer = &battery;
 
     battery_init(&battery, "A4:C1:38:00:00:01", "B", INTERVAL);
-    battery_publish(&battery, &basic->basic, &cells->cells, NOW_US, NOW, 0.1);
+    battery_publish(&battery, &basic->basic, &cells->cells, NOW_US, 0.1);
     const ExportView view = make_view(&pointer, 1);
     g_autoptr(GString) out = g_string_new(NULL);
     export_metrics(&view, EXPORT_TEXT, out);

@@ -231,6 +231,39 @@ static void test_staleness(void)
     }
 }
 
+/** Moments are told by the wall clock as it is when they are told. */
+static void test_moments(void)
+{
+    static const struct {
+        int64_t boot_unix_us;
+        const char *started, *read;
+    } shown[] = {
+        {BOOT_UNIX_US, "1699990000.5", "1699999998.25"},
+        {0, "90000.25", "99998"},
+        {-NOW_US, "-9999.75", "-2"},
+    };
+    Battery battery;
+    const Battery *batteries = &battery;
+    ExportView view = make_view(&batteries, 1);
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    for (guint i = 0; i < G_N_ELEMENTS(shown); i++) {
+        GString *out = g_string_new(NULL);
+        g_autofree char *wanted = g_strdup_printf(
+            "\nbms_last_success_timestamp_seconds{battery=\"B\"} %s\n", shown[i].read);
+        g_autofree char *legacy = g_strdup_printf("\nbms_last_update %s\n", shown[i].read);
+        g_autofree char *begun =
+            g_strdup_printf("\nprocess_start_time_seconds %s\n", shown[i].started);
+
+        view.boot_unix_us = shown[i].boot_unix_us;
+        export_metrics(&view, EXPORT_TEXT, out);
+        g_assert_nonnull(strstr(out->str, wanted));
+        g_assert_nonnull(strstr(out->str, legacy));
+        g_assert_nonnull(strstr(out->str, begun));
+        g_string_free(out, TRUE);
+    }
+}
+
 static void test_time_left(void)
 {
     Battery battery;
@@ -441,6 +474,7 @@ int main(int argc, char **argv)
     g_test_add_func("/export/strict/text", test_strict_text);
     g_test_add_func("/export/strict/promtool", test_promtool);
     g_test_add_func("/export/staleness", test_staleness);
+    g_test_add_func("/export/moments", test_moments);
     g_test_add_func("/export/time-left", test_time_left);
     g_test_add_func("/export/power-of-nothing", test_power_of_nothing);
     g_test_add_func("/export/limits", test_limits);

@@ -223,11 +223,6 @@ static int64_t host_now(void *host)
     return ((World *)host)->now;
 }
 
-static double host_unix_time(void *host)
-{
-    return 1.7e9 + (double)((World *)host)->now / 1e6;
-}
-
 static void host_wake_at(void *host, int64_t when)
 {
     ((World *)host)->wake_at = when;
@@ -275,7 +270,6 @@ static int64_t host_boot_time(void *host)
 
 static const PollerHost host_ops = {.now = host_now,
                                     .boot_time = host_boot_time,
-                                    .unix_time = host_unix_time,
                                     .wake_at = host_wake_at,
                                     .published = host_published,
                                     .fault = host_fault,

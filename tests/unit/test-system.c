@@ -285,6 +285,39 @@ static void test_rfkill(void)
     remove_tree(directory);
 }
 
+/* ---- clocks ---- */
+
+static void test_follow_clock(void)
+{
+    const gint64 boot = G_GINT64_CONSTANT(1700000000123456);
+    const gint64 half = G_USEC_PER_SEC / 2;
+    const gint64 year = 365 * 86400 * G_TIME_SPAN_SECOND;
+    gint64 known = boot;
+
+    /* Readings jitter, and what is shown does not. */
+    g_assert_cmpint(system_follow_clock(boot, boot), ==, boot);
+    g_assert_cmpint(system_follow_clock(boot, boot + 1), ==, boot);
+    g_assert_cmpint(system_follow_clock(boot, boot + half), ==, boot);
+    g_assert_cmpint(system_follow_clock(boot, boot - half), ==, boot);
+    g_assert_cmpint(system_follow_clock(boot, boot + half + 1), ==, boot + half + 1);
+    g_assert_cmpint(system_follow_clock(boot, boot - half - 1), ==, boot - half - 1);
+    g_assert_cmpint(system_follow_clock(boot, boot + year), ==, boot + year);
+    g_assert_cmpint(system_follow_clock(boot, 60), ==, 60);
+    /* Small steps add up. */
+    for (int i = 1; i <= 1000; i++)
+        known = system_follow_clock(known, boot + i * G_TIME_SPAN_MILLISECOND);
+    g_assert_cmpint(known, >=, boot + half);
+}
+
+static void test_boot_unix(void)
+{
+    const gint64 before = g_get_real_time();
+    const gint64 now = system_boot_unix_us() + system_boot_us();
+
+    g_assert_cmpint(now, >=, before - G_USEC_PER_SEC / 2);
+    g_assert_cmpint(now, <=, g_get_real_time() + G_USEC_PER_SEC / 2);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -297,6 +330,8 @@ int main(int argc, char **argv)
     g_test_add_func("/system/listen-fds/not-ours", test_listen_fds_not_ours);
     g_test_add_func("/system/watchdog", test_watchdog);
     g_test_add_func("/system/journal", test_journal);
+    g_test_add_func("/system/clock/follow", test_follow_clock);
+    g_test_add_func("/system/clock/boot", test_boot_unix);
     g_test_add_func("/system/rfkill", test_rfkill);
     return g_test_run();
 }

@@ -225,12 +225,6 @@ static int64_t host_now(void *host)
     return ((World *)host)->now;
 }
 
-static double host_unix_time(void *host)
-{
-    (void)host;
-    return 0;
-}
-
 static void host_wake_at(void *host, int64_t when)
 {
     ((World *)host)->wake_at = when;
@@ -256,7 +250,6 @@ static bool host_recover(void *host, RecoveryAction action)
 
 static const PollerHost host_ops = {.now = host_now,
                                     .boot_time = host_now,
-                                    .unix_time = host_unix_time,
                                     .wake_at = host_wake_at,
                                     .published = host_nothing,
                                     .fault = host_fault,
