@@ -116,6 +116,11 @@ build/unit/%: build/san/tests/unit/%.o | build/san/libbms.so
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(SANITIZE) -o $@ $< build/san/libbms.so '-Wl,-rpath,$$ORIGIN/../san' $(LIBS) $(TEST_LIBS)
 
+# Clocks that an integration test sets; preloaded into the program.
+build/clock-preload.so: tests/integration/clock-preload.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
 # A fuzz target with a small main instead of a fuzzer: runs its corpus, without clang.
 build/corpus/%: build/san/tests/fuzz/%.o build/san/tests/fuzz/fuzz-main.o build/san/libbms.a
 	$(call say,LINK,$@)
@@ -150,11 +155,11 @@ $(error T=$(T): tests/tests.mk has no test-$(T))
 endif
 endif
 # A unit test, an integration test (ONLY= a pattern of its cases), or both of that name.
-test: build/bms-exporter build/bms-sim build/san/libbms.so $(filter build/unit/test-$(T),$(UNIT_BINARIES)) ## run the tests named test-T: make test T=poller [ONLY=PATTERN]
+test: build/bms-exporter build/bms-sim build/clock-preload.so build/san/libbms.so $(filter build/unit/test-$(T),$(UNIT_BINARIES)) ## run the tests named test-T: make test T=poller [ONLY=PATTERN]
 	@$(if $(filter test-$(T),$(UNIT_TESTS)),prove -v build/unit/test-$(T))
 	@$(if $(filter test-$(T),$(INTEGRATION_TESTS)),tests/integration/run-in-mode shipped test-$(T) $(ONLY))
 
-integration: build/bms-exporter build/bms-sim $(INTEGRATION_TESTS:%=build/integration/shipped/%) ## run the integration tests with the program as shipped
+integration: build/bms-exporter build/bms-sim build/clock-preload.so $(INTEGRATION_TESTS:%=build/integration/shipped/%) ## run the integration tests with the program as shipped
 	@prove -j2 $(INTEGRATION_TESTS:%=build/integration/shipped/%)
 
 # The first ones compute, the rest mostly wait for what the simulated radio takes.
@@ -211,7 +216,7 @@ build/bench/%: tests/bench/%.c build/obj/libbms.a
 	    -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ $(LIBS)
 
 .PHONY: check-build
-check-build: build/bms-exporter build/bms-sim build/san/bms-exporter build/tools/promtool \
+check-build: build/bms-exporter build/bms-sim build/clock-preload.so build/san/bms-exporter build/tools/promtool \
     $(REALSTACK) $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
 # promtool comes only in the package of the Prometheus server. Nobody who tests this program asked

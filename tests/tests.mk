@@ -70,6 +70,7 @@ INTEGRATION_TESTS := \
     test-bluetoothd \
     test-boards \
     test-check \
+    test-clock \
     test-config \
     test-connect \
     test-damage \
