@@ -15,26 +15,32 @@
 typedef enum {
     OUTAGE_NOTHING,
     OUTAGE_BEGAN,    /**< something went wrong that was right */
-    OUTAGE_CHANGED,  /**< it is wrong in another way, not told of yet */
-    OUTAGE_UNSTABLE, /**< it had hardly ended and begins again: the rest is not told one by one */
+    OUTAGE_CHANGED,  /**< it is wrong in another way, for the first time in this outage */
+    OUTAGE_UNSTABLE, /**< the latest outage had hardly ended; OUTAGE_ENDED is the next news */
     OUTAGE_ENDED,
 } OutageNews;
 
 typedef struct {
     bool active;
-    bool unstable;
-    uint64_t told;    /**< bits 1 << LinkFault that were logged in this outage */
-    int64_t began_us; /**< monotonic */
-    int64_t ended_us; /**< 0 if there has been none yet */
-    unsigned good;    /**< polls in a row since the last fault */
+    bool unstable;    /**< it is one that ends only after OUTAGE_SETTLED_POLLS; kept when it has */
+    bool ended;       /**< there has been one before */
+    bool attention;   /**< a person was called in this outage */
+    uint32_t told;    /**< bits 1 << LinkFault of this outage that were news */
+    int64_t began_us; /**< since boot, suspend included */
+    unsigned good;    /**< polls in a row since the latest fault, up to OUTAGE_SETTLED_POLLS */
     uint64_t faults;  /**< in this outage */
 } Outage;
 
 enum {
-    OUTAGE_SETTLED_POLLS = 6, /**< good polls in a row that end an unstable time */
+    OUTAGE_SETTLED_POLLS =
+        6, /**< good polls in a row after which a battery is no longer unstable */
 };
 
-OutageNews outage_on_fault(Outage *outage, LinkFault fault, int64_t now_us, int64_t interval_us);
-OutageNews outage_on_readings(Outage *outage, int64_t now_us);
+/** @param now_us since boot, suspend included */
+OutageNews outage_on_fault(Outage *outage, LinkFault fault, int64_t now_us);
+OutageNews outage_on_readings(Outage *outage);
+
+/** A person should look. @return whether to say so: once in an outage */
+bool outage_on_attention(Outage *outage);
 
 #endif

@@ -2,39 +2,50 @@
 /* Turns a stream of faults and readings into the few events that a person wants to read. */
 #include "outage.h"
 
-_Static_assert(LINK_N_FAULTS <= 64, "Outage.told has a bit for each fault");
-
-OutageNews outage_on_fault(Outage *outage, LinkFault fault, int64_t now_us, int64_t interval_us)
+static OutageNews begin(Outage *outage, LinkFault fault, int64_t now_us)
 {
-    uint64_t bit = UINT64_C(1) << fault;
+    /* Good polls are counted, not time: the interval may have changed since. */
+    bool again = outage->ended && outage->good < OUTAGE_SETTLED_POLLS;
 
+    *outage = (Outage){
+        .active = true,
+        .unstable = again,
+        .told = UINT32_C(1) << fault,
+        .began_us = now_us,
+        .faults = 1,
+    };
+    return again ? OUTAGE_UNSTABLE : OUTAGE_BEGAN;
+}
+
+OutageNews outage_on_fault(Outage *outage, LinkFault fault, int64_t now_us)
+{
+    uint32_t bit = UINT32_C(1) << fault;
+
+    if (!outage->active)
+        return begin(outage, fault, now_us);
     outage->good = 0;
     outage->faults++;
-    if (!outage->active) {
-        bool again =
-            outage->ended_us != 0 && now_us - outage->ended_us < OUTAGE_SETTLED_POLLS * interval_us;
-
-        outage->active = true;
-        outage->unstable = again;
-        outage->began_us = now_us;
-        outage->told = bit;
-        outage->faults = 1;
-        return again ? OUTAGE_UNSTABLE : OUTAGE_BEGAN;
-    }
-    if (outage->told & bit)
+    if (outage->unstable || outage->told & bit)
         return OUTAGE_NOTHING;
     outage->told |= bit;
     return OUTAGE_CHANGED;
 }
 
-OutageNews outage_on_readings(Outage *outage, int64_t now_us)
+OutageNews outage_on_readings(Outage *outage)
 {
-    if (!outage->active)
-        return OUTAGE_NOTHING;
-    outage->good++;
-    if (outage->unstable && outage->good < OUTAGE_SETTLED_POLLS)
+    if (outage->good < OUTAGE_SETTLED_POLLS)
+        outage->good++;
+    if (!outage->active || (outage->unstable && outage->good < OUTAGE_SETTLED_POLLS))
         return OUTAGE_NOTHING;
     outage->active = false;
-    outage->ended_us = now_us;
+    outage->ended = true;
     return OUTAGE_ENDED;
+}
+
+bool outage_on_attention(Outage *outage)
+{
+    bool first = !outage->attention;
+
+    outage->attention = true;
+    return first;
 }

@@ -133,7 +133,7 @@ static void append_state(GString *text, const Battery *battery, gint64 now)
     g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", battery->name,
                            well ? "reading" : link_stage_name(battery->stage));
     if (*battery->detail)
-        g_string_append_printf(text, " (%s%s)", battery->operator_needed ? "needs you: " : "",
+        g_string_append_printf(text, " (%s%s)", battery->operator_needed ? "needs attention: " : "",
                                battery->detail);
     else if (battery_noise_percent(battery) >= BATTERY_NOISY_PERCENT)
         g_string_append(text, " (the link is noisy)");

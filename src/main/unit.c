@@ -12,8 +12,9 @@ struct Unit {
     BluezLink *link;
     GSource *timer;
     Outage outage;
-    gboolean greeted; /* the first readings have been told of */
-    gboolean noisy;   /* as told of */
+    gint64 read_at_us; /* latest readings that tell_readings() knows of, or the start; since boot */
+    gboolean greeted;  /* the first readings have been logged */
+    gboolean noisy;    /* and that the link is */
     const UnitHost *host;
     void *user;
 };
@@ -62,15 +63,15 @@ static void tell_fault(Unit *unit)
     const Battery *battery = &unit->battery;
     const char *remedy = link_fault_remedy(battery->fault);
 
-    switch (outage_on_fault(&unit->outage, battery->fault, g_get_monotonic_time(),
-                            battery->interval_us)) {
+    switch (outage_on_fault(&unit->outage, battery->fault, system_boot_us())) {
     case OUTAGE_BEGAN:
     case OUTAGE_CHANGED:
         log_warn("%s: %s%s%s", battery->name, battery->detail, remedy ? "; what helps: " : "",
                  remedy ? remedy : "");
         break;
     case OUTAGE_UNSTABLE:
-        log_warn("%s: again: %s; the next line comes when it has been good for %d polls",
+        log_warn("%s: unstable: %s; further messages suppressed until %d good polls in a row, "
+                 "unless it needs attention",
                  battery->name, battery->detail, OUTAGE_SETTLED_POLLS);
         break;
     case OUTAGE_NOTHING:
@@ -80,16 +81,22 @@ static void tell_fault(Unit *unit)
     }
 }
 
-/* All rungs of the ladder have been climbed that there are. */
-static void tell_operator(const Unit *unit)
+/* Time since the latest readings, or since the start where there were none. */
+static double seconds_without_readings(const Unit *unit)
+{
+    return (double)(system_boot_us() - unit->read_at_us) / 1e6;
+}
+
+/* Everything that the recovery can do has been tried. */
+static void tell_operator(Unit *unit)
 {
     const Battery *battery = &unit->battery;
     const char *remedy = link_fault_remedy(battery->fault);
-    double seconds = (double)(g_get_monotonic_time() - unit->outage.began_us) / 1e6;
 
-    log_error("%s: needs you: not read for %.0f s, and trying has not helped: %s%s%s",
-              battery->name, seconds, battery->detail, remedy ? "; what helps: " : "",
-              remedy ? remedy : "");
+    if (outage_on_attention(&unit->outage))
+        log_error("%s: needs attention: not read for %.0f s, and retries did not help: %s%s%s",
+                  battery->name, seconds_without_readings(unit), battery->detail,
+                  remedy ? "; what helps: " : "", remedy ? remedy : "");
 }
 
 static void tell_noise(Unit *unit)
@@ -97,6 +104,8 @@ static void tell_noise(Unit *unit)
     const Battery *battery = &unit->battery;
     unsigned percent = battery_noise_percent(battery);
 
+    if (unit->outage.active)
+        return; /* an unstable one, in which messages are suppressed */
     if (!unit->noisy && percent >= BATTERY_NOISY_PERCENT) {
         unit->noisy = TRUE;
         log_warn("%s: the link is noisy: %u %% of the answers arrive corrupted; what helps: %s",
@@ -107,11 +116,23 @@ static void tell_noise(Unit *unit)
     }
 }
 
+static void tell_end(const Unit *unit)
+{
+    const Outage *outage = &unit->outage;
+    const char *name = unit->battery.name;
+
+    if (outage->unstable)
+        log_info("%s: stable again after %.0f s (faults: %" G_GUINT64_FORMAT ")", name,
+                 (double)(system_boot_us() - outage->began_us) / 1e6, outage->faults);
+    else
+        log_info("%s: readings are back after %.1f s (faults: %" G_GUINT64_FORMAT ")", name,
+                 seconds_without_readings(unit), outage->faults);
+}
+
 static void tell_readings(Unit *unit)
 {
     const Battery *battery = &unit->battery;
-    gint64 now = g_get_monotonic_time();
-    gboolean ended = outage_on_readings(&unit->outage, now) == OUTAGE_ENDED;
+    gboolean ended = outage_on_readings(&unit->outage) == OUTAGE_ENDED;
 
     if (!unit->greeted) {
         log_info("%s: first readings: %u cells, %.2f V, %.2f A, %u %%", battery->name,
@@ -119,9 +140,9 @@ static void tell_readings(Unit *unit)
                  battery->basic.current_ma / 1000.0, battery->basic.soc_percent);
         unit->greeted = TRUE;
     } else if (ended) {
-        log_info("%s: readings are back after %.1f s (faults: %" G_GUINT64_FORMAT ")",
-                 battery->name, (double)(now - unit->outage.began_us) / 1e6, unit->outage.faults);
+        tell_end(unit);
     }
+    unit->read_at_us = battery->read_at_us;
 }
 
 static void host_published(void *host)
@@ -183,6 +204,7 @@ Unit *unit_new(Bluez *bluez, const char *address, const char *name, const Poller
 
     unit->host = host;
     unit->user = user;
+    unit->read_at_us = system_boot_us();
     battery_init(&unit->battery, address, name, config->interval_us);
     unit->timer = g_source_new(&timer_funcs, sizeof(GSource));
     g_source_set_static_name(unit->timer, "poller");

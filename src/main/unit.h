@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One battery at work: its state, its poller and its link, put together and hung into the main
- * loop. It also tells the log what befalls them.
+ * loop. It also logs what happens to them.
  */
 #ifndef BMS_UNIT_H
 #define BMS_UNIT_H
@@ -24,7 +24,7 @@ typedef struct {
     gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
     /** The adapter has no room for another link. */
     void (*limited)(void *user);
-    gboolean quiet; /**< the host itself tells what befalls it; nothing goes to the log */
+    gboolean quiet; /**< the host itself reports what happens; nothing is logged */
 } UnitHost;
 
 /** @param user goes to @a host's functions */

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The life of a session: renewal, stalls, lost links."""
 import os
+import re
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
@@ -113,6 +115,43 @@ def fresh_for_three_intervals(bench):
     TRUTH.check(exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish'))
 
 
+def good_polls(bench, count):
+    """Waits for so many more complete polls."""
+    before = bench.exporter.metrics()('bms_poll_duration_seconds_count')
+    return bench.exporter.until(
+        lambda m: m('bms_poll_duration_seconds_count') >= before + count, 'good polls')
+
+
+@test
+def unstable(bench):
+    """A battery that comes and goes: one line, whatever else fails, until it is stable again."""
+    exporter = true_board(bench)
+    good_polls(bench, 2)
+    bench.sim('fault * silent')
+    exporter.logged('warning: .*silent')
+    bench.sim('clear *')
+    said = exporter.logged('readings are back after')
+    bench.sim('fault * drop-now')
+    exporter.logged('warning: .* unstable: .*; further messages suppressed until 6 good polls')
+    for _ in range(4):
+        good_polls(bench, 2)
+        bench.sim('fault * drop-now')
+    good_polls(bench, 2)
+    # A fault of another kind, and one that retries do not help against.
+    bench.sim('fault * error-status 81')
+    exporter.logged('needs attention: not read for ')
+    seconds = int(re.search('not read for ([0-9]+) s', exporter.log[-1])[1])
+    without = time.time() - exporter.metrics()('bms_last_success_timestamp_seconds')
+    check(seconds <= without + 1, 'not read for %d s, but for %.1f s' % (seconds, without))
+    equal(len(exporter.log[said:]), 2, 'lines: %s' % exporter.log[said:])
+    bench.sim('clear *')
+    before = exporter.metrics()('bms_poll_duration_seconds_count')
+    exporter.logged('stable again after .*faults: ')
+    after = exporter.metrics()('bms_poll_duration_seconds_count')
+    check(after >= before + 5, 'stable after %d polls' % (after - before))
+    equal(len(exporter.log[said:]), 3, 'lines: %s' % exporter.log[said:])
+
+
 @test
 def dropped_while_idle(bench):
     """A link that breaks between two polls is replaced, and counted as lost."""
@@ -161,7 +200,7 @@ def drops_again_and_again(bench):
     at = bench.sim.mark()
     for _ in range(8):
         at = bench.sim.until('reply .* 04', at)
-    exporter.logged('readings are back after')
+    exporter.logged('stable again after')
     TRUTH.check(exporter.fresh())
 
 

@@ -169,21 +169,18 @@ static void test_outage_is_told_once(void)
 {
     Outage outage = {0};
 
-    g_assert_cmpint(outage_on_readings(&outage, 0), ==, OUTAGE_NOTHING);
-    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S, 10 * S), ==, OUTAGE_BEGAN);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S), ==, OUTAGE_BEGAN);
     for (int i = 0; i < 1000; i++)
-        g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, (1001 + i) * S, 10 * S), ==,
+        g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, (1001 + i) * S), ==,
                         OUTAGE_NOTHING);
-    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2100 * S, 10 * S), ==,
-                    OUTAGE_CHANGED);
-    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 2110 * S, 10 * S), ==,
-                    OUTAGE_NOTHING);
-    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2111 * S, 10 * S), ==,
-                    OUTAGE_NOTHING);
-    g_assert_cmpint(outage_on_readings(&outage, 2120 * S), ==, OUTAGE_ENDED);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2100 * S), ==, OUTAGE_CHANGED);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 2110 * S), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_NOT_FOUND, 2111 * S), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_ENDED);
     g_assert_cmpint(outage.began_us, ==, 1000 * S);
     g_assert_cmpuint(outage.faults, ==, 1004);
-    g_assert_cmpint(outage_on_readings(&outage, 2130 * S), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_NOTHING);
 }
 
 static void test_unstable_link_is_told_once(void)
@@ -192,17 +189,70 @@ static void test_unstable_link_is_told_once(void)
     int lines = 0;
 
     for (int i = 0; i < 1000; i++) {
-        lines += outage_on_fault(&outage, LINK_FAULT_LOST, (1000 + i * 10) * S, 10 * S) !=
-                 OUTAGE_NOTHING;
-        lines += outage_on_readings(&outage, (1003 + i * 10) * S) != OUTAGE_NOTHING;
+        lines += outage_on_fault(&outage, LINK_FAULT_LOST, (1000 + i * 10) * S) != OUTAGE_NOTHING;
+        lines += outage_on_readings(&outage) != OUTAGE_NOTHING;
     }
     g_assert_cmpint(lines, ==, 3); /* began, ended, unstable */
     for (int i = 1; i < OUTAGE_SETTLED_POLLS - 1; i++)
-        g_assert_cmpint(outage_on_readings(&outage, (11000 + i * 10) * S), ==, OUTAGE_NOTHING);
-    g_assert_cmpint(outage_on_readings(&outage, 11060 * S), ==, OUTAGE_ENDED);
+        g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_ENDED);
 
     /* A new one long after is one of its own. */
-    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 12000 * S, 10 * S), ==, OUTAGE_BEGAN);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 12000 * S), ==, OUTAGE_BEGAN);
+}
+
+/* What was announced is kept: no message before six good polls in a row, whatever else fails. */
+static void test_unstable_means_silence(void)
+{
+    Outage outage = {0};
+
+    outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_ENDED);
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 1010 * S), ==, OUTAGE_UNSTABLE);
+    for (int i = 1; i < 1000; i++) {
+        LinkFault fault = (LinkFault)(1 + i % (LINK_N_FAULTS - 1));
+
+        g_assert_cmpint(outage_on_fault(&outage, fault, (1010 + i * 10) * S), ==, OUTAGE_NOTHING);
+        for (int good = 0; good < i % OUTAGE_SETTLED_POLLS; good++)
+            g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_NOTHING);
+    }
+    outage_on_fault(&outage, LINK_FAULT_LOST, 20000 * S);
+    for (int good = 1; good < OUTAGE_SETTLED_POLLS; good++)
+        g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_NOTHING);
+    g_assert_cmpint(outage_on_readings(&outage), ==, OUTAGE_ENDED);
+    g_assert_true(outage.unstable); /* so that its end can be told as such */
+    g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 20010 * S), ==, OUTAGE_BEGAN);
+}
+
+/* Good polls are counted, not times: an interval that has changed since has no say. */
+static void test_settled_by_polls(void)
+{
+    for (unsigned polls = 1; polls <= OUTAGE_SETTLED_POLLS; polls++) {
+        Outage outage = {0};
+
+        outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S);
+        for (unsigned good = 0; good < polls; good++)
+            outage_on_readings(&outage);
+        g_assert_cmpint(outage_on_fault(&outage, LINK_FAULT_LOST, 1001 * S), ==,
+                        polls < OUTAGE_SETTLED_POLLS ? OUTAGE_UNSTABLE : OUTAGE_BEGAN);
+    }
+}
+
+/* A person is called once in an outage, however often it comes and goes. */
+static void test_attention_is_called_once(void)
+{
+    Outage outage = {0};
+
+    outage_on_fault(&outage, LINK_FAULT_LOST, 1000 * S);
+    g_assert_true(outage_on_attention(&outage));
+    g_assert_false(outage_on_attention(&outage));
+    outage_on_readings(&outage);
+    outage_on_fault(&outage, LINK_FAULT_LOST, 1010 * S); /* unstable: another outage */
+    for (int i = 0; i < 10; i++) {
+        g_assert_cmpint(outage_on_attention(&outage), ==, i == 0);
+        outage_on_readings(&outage);
+        outage_on_fault(&outage, LINK_FAULT_LOST, (1020 + i) * S);
+    }
 }
 
 int main(int argc, char **argv)
@@ -218,5 +268,8 @@ int main(int argc, char **argv)
     g_test_add_func("/battery/names", test_names);
     g_test_add_func("/outage/told-once", test_outage_is_told_once);
     g_test_add_func("/outage/unstable", test_unstable_link_is_told_once);
+    g_test_add_func("/outage/silence", test_unstable_means_silence);
+    g_test_add_func("/outage/settled", test_settled_by_polls);
+    g_test_add_func("/outage/attention", test_attention_is_called_once);
     return g_test_run();
 }
