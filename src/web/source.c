@@ -34,13 +34,20 @@ static void set_accepting(Web *web, gboolean accepting)
 }
 
 /** Stops accepting for a while: the sockets stay readable, and to try at once would be to spin. */
-static void pause_accepting(Web *web, int reason)
+static void pause_accepting(Web *web)
 {
-    if (!web->short_of_descriptors)
-        log_warn("web: cannot accept a connection: %s", g_strerror(reason));
-    web->short_of_descriptors = TRUE;
-    web->accept_again = web->now + WEB_ACCEPT_PAUSE_US;
+    web->accept_again = web->now + WEB_ACCEPT_PAUSE_US; /* or until a connection has been closed */
     set_accepting(web, FALSE);
+}
+
+/** There is no descriptor or no memory for the next connection. */
+static void meet_shortage(Web *web, int reason)
+{
+    /* Clients that come and go would else fill the log while it lasts. */
+    if (web->short_at == 0 || web->now - web->short_at >= WEB_SHORTAGE_OVER_US)
+        log_warn("web: cannot accept a connection: %s", g_strerror(reason));
+    web->short_at = web->now;
+    pause_accepting(web);
     connections_evict(web->connections); /* gives one back; its closing ends the pause */
 }
 
@@ -59,42 +66,77 @@ static gboolean has_pending(const WebListener *listener)
     return poll(&pending, 1, 0) == 1;
 }
 
-/** @return FALSE if nothing more is to be had from @a listener now */
-static gboolean accept_one(Web *web, WebListener *listener)
+static gboolean is_full(const Web *web)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof peer;
-    int fd = accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    int reason;
+    return web->connections->len >= web->room;
+}
 
-    if (fd >= 0) {
-        web->short_of_descriptors = FALSE;
-        if (connections_count(web->connections) >= WEB_CONNECTIONS_MAX)
-            connections_evict(web->connections);
-        /* Closes the socket if it fails. */
-        (void)MHD_add_connection(web->daemon, fd, (struct sockaddr *)&peer, size);
-        return TRUE;
-    }
-    switch (errno) {
+/**
+ * Closes a connection for the next one. A place is free when libmicrohttpd has let go of the
+ * connection, not when it has been shut down: the descriptor is taken until then, and so is a place
+ * in libmicrohttpd's own table, beyond which it refuses connections.
+ * @return FALSE if no place is free yet; accepting pauses until one is
+ */
+static gboolean make_room(Web *web)
+{
+    MHD_run(web->daemon); /* lets go of those that have been closed meanwhile */
+    if (is_full(web) && connections_count(web->connections) == web->connections->len &&
+        connections_evict(web->connections))
+        MHD_run(web->daemon);
+    if (is_full(web))
+        pause_accepting(web);
+    return !is_full(web);
+}
+
+/**
+ * Hands an accepted socket to libmicrohttpd, which closes it if that fails. Since its version 1.0
+ * it only puts the socket on a list for its next run, and counts the connection and tells of it
+ * there: without that run the places taken would not be known at the next accept.
+ */
+static void add_connection(Web *web, int fd, const struct sockaddr *peer, socklen_t size)
+{
+    if (MHD_add_connection(web->daemon, fd, peer, size) == MHD_YES)
+        MHD_run(web->daemon);
+}
+
+/** @return FALSE if nothing more is to be had from @a listener now */
+static gboolean meet_failure(Web *web, WebListener *listener, int reason)
+{
+    switch (reason) {
     case EAGAIN:
         return FALSE;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        reason = errno;
         if (has_pending(listener))
-            pause_accepting(web, reason);
+            meet_shortage(web, reason);
         return FALSE;
     case EBADF:
     case EINVAL:
     case ENOTSOCK:
     case EOPNOTSUPP:
-        give_up_listener(web, listener, errno);
+        give_up_listener(web, listener, reason);
         return FALSE;
     default:
         return TRUE; /* this one connection's trouble, see "Error handling" in accept(2) */
     }
+}
+
+/** @return FALSE if nothing more is to be had from @a listener now */
+static gboolean accept_one(Web *web, WebListener *listener)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t size = sizeof peer;
+    int fd;
+
+    if (is_full(web) && (!has_pending(listener) || !make_room(web)))
+        return FALSE;
+    fd = accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return meet_failure(web, listener, errno);
+    add_connection(web, fd, (struct sockaddr *)&peer, size);
+    return TRUE;
 }
 
 void web_run(Web *web, gint64 now)
@@ -112,8 +154,6 @@ void web_run(Web *web, gint64 now)
             continue;
         while (budget > 0 && accept_one(web, listener))
             budget--;
-        /* Serves whose request is there already and frees the evicted before more are let in. */
-        MHD_run(web->daemon);
     }
     MHD_run(web->daemon);
 

@@ -11,7 +11,7 @@
 
 /** Connections kept at once; a further one is let in by closing the worst of them. */
 #define WEB_CONNECTIONS_MAX 64
-/** Connections accepted from one socket before those there are served. */
+/** Connections accepted from one socket before the others, and the main loop, have their turn. */
 #define WEB_ACCEPTS_AT_ONCE 16
 /** Of all connections, places for those whose first request is still to come. */
 #define WEB_NEWCOMERS WEB_ACCEPTS_AT_ONCE
@@ -24,6 +24,8 @@
 #define WEB_IDLE_US (180 * G_USEC_PER_SEC)
 /** After an accept that failed for want of descriptors or memory. */
 #define WEB_ACCEPT_PAUSE_US G_USEC_PER_SEC
+/** Without such a failure for so long, the next one is logged again. */
+#define WEB_SHORTAGE_OVER_US (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
 /* ---- connections.c ---- */
 
@@ -89,7 +91,8 @@ struct Web {
     GPtrArray *connections;    /**< of WebConnection */
     gint64 now;                /**< when the run that is under way began */
     gint64 accept_again;       /**< accepting pauses until then; 0 if it does not */
-    gboolean short_of_descriptors;
+    gint64 short_at;           /**< when an accept last failed for that; 0 if none has */
+    guint room;                /**< connections that may be open at once, closing ones included */
 };
 
 /** @return a source for @a web's daemon; listeners are added with source_add_listener() */

@@ -21,6 +21,7 @@ Web *web_new(const WebRoute *routes, void *user)
     web->user = user;
     web->listeners = g_array_new(FALSE, FALSE, sizeof(WebListener));
     web->connections = connections_new();
+    web->room = WEB_CONNECTIONS_MAX;
     return web;
 }
 
@@ -99,13 +100,13 @@ static gboolean ensure_started(Web *web, GError **error)
 {
     if (web->daemon != NULL)
         return TRUE;
-    /* Its own limit lies where it is never reached: between two runs at most one socket's accepts
-     * come on top of the connections kept. The logger must be the first option. */
+    /* Its own limit is never reached: source.c accepts only while a place is free. The logger must
+     * be the first option. */
     web->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer_request,
         web, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, web, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)(WEB_CONNECTIONS_MAX + WEB_ACCEPTS_AT_ONCE),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)WEB_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_MEMORY,
         MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     if (web->daemon == NULL) {

@@ -249,11 +249,11 @@ def crowd(bench):
 
 GARBAGE = (
     b'\0' * 100, b'\xff' * 1000, b'GET\r\n\r\n', b'GET / HTTP/9.9\r\n\r\n', b'\r\n' * 5000,
-    b'GET /' + b'a' * 100000 + b' HTTP/1.1\r\n\r\n',
-    b'GET / HTTP/1.1\r\n' + b'X: ' + b'y' * 100000 + b'\r\n\r\n',
-    b'GET / HTTP/1.1\r\n' + b'X: y\r\n' * 5000 + b'\r\n',
-    b'GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n',
-    b'GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n',
+    b'GET /' + b'a' * 100000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
+    b'GET / HTTP/1.1\r\nHost: x\r\n' + b'X: ' + b'y' * 100000 + b'\r\n\r\n',
+    b'GET / HTTP/1.1\r\nHost: x\r\n' + b'X: y\r\n' * 5000 + b'\r\n',
+    b'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n',
+    b'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n',
     b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
     b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'\x55' * 300,
     b'GET /metrics', b'', b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')

@@ -7,7 +7,7 @@
 
 #include <sys/resource.h>
 
-#define PART_OF_A_REQUEST "GET /hello HTTP/1.1\r\nX-Part: "
+#define PART_OF_A_REQUEST "GET /hello HTTP/1.1\r\nHost: test\r\nX-Part: "
 
 /** A byte now and then does not move the deadline of a request. */
 static void test_dripping_request(Fixture *f, gconstpointer data)
@@ -239,10 +239,12 @@ static void test_rush(Fixture *f, gconstpointer data)
 static void test_header_bombs(Fixture *f, gconstpointer data)
 {
     g_autofree char *filler = g_strnfill(1024 * 1024, 'h');
-    g_autofree char *long_header = g_strdup_printf("GET /hello HTTP/1.1\r\nX: %s\r\n\r\n", filler);
-    g_autofree char *long_path = g_strdup_printf("GET /%s HTTP/1.1\r\n\r\n", filler);
-    g_autofree char *long_method = g_strdup_printf("%s /hello HTTP/1.1\r\n\r\n", filler);
-    GString *many = g_string_new("GET /hello HTTP/1.1\r\n");
+    g_autofree char *long_header =
+        g_strdup_printf("GET /hello HTTP/1.1\r\nHost: test\r\nX: %s\r\n\r\n", filler);
+    g_autofree char *long_path = g_strdup_printf("GET /%s HTTP/1.1\r\nHost: test\r\n\r\n", filler);
+    g_autofree char *long_method =
+        g_strdup_printf("%s /hello HTTP/1.1\r\nHost: test\r\n\r\n", filler);
+    GString *many = g_string_new("GET /hello HTTP/1.1\r\nHost: test\r\n");
     const char *const bombs[] = {long_header, long_path, long_method, many->str};
 
     (void)data;
@@ -268,10 +270,10 @@ static void test_garbage(Fixture *f, gconstpointer data)
         "GET\r\n\r\n",
         "GET /hello\r\n\r\n",
         "GET /hello HTTP/9.9\r\n\r\n",
-        "GET /hello HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        "GET /hello HTTP/1.1\r\nContent-Length: 99999999999999999999999999\r\n\r\n",
-        "GET /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "GET /hello HTTP/1.1\r\n: nameless\r\n folded\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999999999999999999\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET /hello HTTP/1.1\r\nHost: test\r\n: nameless\r\n folded\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\x02\x01\x01\xfc\x03\x03",
     };
