@@ -74,5 +74,6 @@ LIB_SOURCES := \
     src/web/answer.c \
     src/web/connections.c \
     src/web/probe.c \
+    src/web/room.c \
     src/web/source.c \
     src/web/web.c

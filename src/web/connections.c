@@ -36,7 +36,8 @@ WebConnection *connections_add(GPtrArray *all, int fd, gint64 now)
 
 void connections_remove(GPtrArray *all, WebConnection *connection)
 {
-    g_ptr_array_remove_fast(all, connection);
+    g_ptr_array_remove(all,
+                       connection); /* keeps the order, which tells who came first in one run */
 }
 
 /** What the kernel knows of the peer; all zero for a socket that is not TCP's. */

@@ -8,11 +8,19 @@
 #include "web.h"
 
 #include <microhttpd.h>
+#include <sys/resource.h>
 
 /** Connections kept at once; a further one is let in by closing the worst of them. */
 #define WEB_CONNECTIONS_MAX 64
 /** Connections accepted from one socket before the others, and the main loop, have their turn. */
 #define WEB_ACCEPTS_AT_ONCE 16
+/**
+ * Descriptors that clients never get, for what the rest of the program opens after the web server
+ * has started: 5 for D-Bus (4 were seen in use at once while it connects, by GLib 2.74), 4 to start
+ * the recovery command, one for a file that is read, and a reserve for what other versions of GLib
+ * need.
+ */
+#define WEB_DESCRIPTORS_FOR_OTHERS 16
 /** Of all connections, places for those whose first request is still to come. */
 #define WEB_NEWCOMERS WEB_ACCEPTS_AT_ONCE
 /** What libmicrohttpd may use for one connection: the request's headers and the answer's. */
@@ -59,6 +67,15 @@ guint connections_count(const GPtrArray *all);
 
 /** Shuts down what is overdue. @return the next deadline, or -1 if there is none */
 gint64 connections_expire(GPtrArray *all, gint64 now);
+
+/* ---- room.c ---- */
+
+/**
+ * @param open connections that are open already
+ * @param limit is set to the limit of open files
+ * @return how many may be open at once, at most WEB_CONNECTIONS_MAX; 0 if there is no room for one
+ */
+guint room_for_connections(guint open, rlim_t *limit);
 
 /* ---- address.c ---- */
 

@@ -21,7 +21,6 @@ Web *web_new(const WebRoute *routes, void *user)
     web->user = user;
     web->listeners = g_array_new(FALSE, FALSE, sizeof(WebListener));
     web->connections = connections_new();
-    web->room = WEB_CONNECTIONS_MAX;
     return web;
 }
 
@@ -95,11 +94,33 @@ static size_t unescape(void *user, struct MHD_Connection *handle, char *text)
     return 0;
 }
 
+/** Shares out the descriptors. Each listening socket takes one, so this is done for each. */
+static gboolean find_room(Web *web, GError **error)
+{
+    guint before = web->room;
+    rlim_t limit = 0;
+
+    web->room = room_for_connections(web->connections->len, &limit);
+    if (web->room == 0) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES,
+                    "the limit of %" G_GUINT64_FORMAT " open files leaves no room for connections; "
+                    "raise it (\"ulimit -n\", or LimitNOFILE= of the unit)",
+                    (guint64)limit);
+        return FALSE;
+    }
+    if (web->room < WEB_CONNECTIONS_MAX && (before == 0 || before == WEB_CONNECTIONS_MAX))
+        log_warn("web: the limit of %" G_GUINT64_FORMAT
+                 " open files leaves room for %u connections "
+                 "at once instead of %d",
+                 (guint64)limit, web->room, WEB_CONNECTIONS_MAX);
+    return TRUE;
+}
+
 /** Starts what serves the sockets, when the first of them is there. */
 static gboolean ensure_started(Web *web, GError **error)
 {
     if (web->daemon != NULL)
-        return TRUE;
+        return find_room(web, error);
     /* Its own limit is never reached: source.c accepts only while a place is free. The logger must
      * be the first option. */
     web->daemon = MHD_start_daemon(
@@ -116,7 +137,7 @@ static gboolean ensure_started(Web *web, GError **error)
     }
     web->source = source_new(web);
     g_source_attach(web->source, g_main_context_get_thread_default());
-    return TRUE;
+    return find_room(web, error); /* after the descriptors that these have taken */
 }
 
 gboolean web_listen(Web *web, const char *address, GError **error)

@@ -73,7 +73,7 @@ BUS_CONFIG = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Config
 '''
 
 # As systemd does it: the socket is descriptor 3, and a variable names the process it is for;
-# another names the file that standard error is, if that is the journal.
+# another names the file that standard error is, if that is the journal. A third sets ulimit -n.
 AS_SERVICE = '''
 import os, sys
 if sys.argv[1] != "none":
@@ -82,6 +82,10 @@ if sys.argv[1] != "none":
 if os.environ.get("JOURNAL_STREAM") == "stderr":
     here = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = "%d:%d" % (here.st_dev, here.st_ino)
+if "LIMIT_OPEN_FILES" in os.environ:
+    import resource
+    files = int(os.environ.pop("LIMIT_OPEN_FILES"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 os.execvp(sys.argv[2], sys.argv[2:])
 '''
 

@@ -10,14 +10,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it o
 import concurrent.futures
 import http.client
 import re
+import select
 import shutil
 import socket
 import subprocess
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from harness import ADDRESS, ADDRESS2, SLOWDOWN, Answer, Bench, Metrics, check, equal
-from readings import TRUTH, true_board
+from harness import ADDRESS, ADDRESS2, SLOWDOWN, WRAPPER, Answer, Bench, Metrics, check, equal
+from readings import TRUE_BOARD, TRUTH, set_truth, true_board
 from tap import Skip, run, test
 
 TEXT = 'text/plain; version=0.0.4; charset=utf-8'
@@ -32,9 +33,9 @@ PROMETHEUS_3 = ('application/openmetrics-text;version=1.0.0;escaping=allow-utf-8
                 'text/plain;version=0.0.4;q=0.2,*/*;q=0.1')
 
 
-def read_board(bench, *arguments):
+def read_board(bench, *arguments, **settings):
     """A board of which everything that can be read has been."""
-    exporter = true_board(bench, '--poll.interval=1', *arguments)
+    exporter = true_board(bench, '--poll.interval=1', *arguments, **settings)
     exporter.until(lambda m: m.all('bms_protection_events_total') and m('bms_up') == 1, 'readings')
     return exporter
 
@@ -245,6 +246,56 @@ def crowd(bench):
     finally:
         for one in crowd:
             one.close()
+
+
+def connect_all(exporter, crowd, count):
+    """Adds connections that say nothing to a crowd, in the place of those that were closed."""
+    for one in [one for one in crowd if select.select([one], [], [], 0)[0]]:
+        crowd.remove(one)
+        one.close()
+    while len(crowd) < count:
+        crowd.append(socket.create_connection(('127.0.0.1', exporter.port), timeout=20 * SLOWDOWN))
+
+
+@test
+def few_descriptors(bench):
+    """120 clients leave the descriptors that a restart of the bus needs, however few there are"""
+    if WRAPPER:
+        raise Skip('valgrind needs descriptors of its own')
+    exporter = read_board(bench, env={'LIMIT_OPEN_FILES': '28'})
+    told = exporter.count_log('28 open files leaves room for')
+    crowd = []
+    try:
+        connect_all(exporter, crowd, 120)
+        TRUTH.check(exporter.metrics())
+        for _ in range(2):
+            bench.bus.kill()
+            exporter.until(lambda m: m('bms_up') == 0, 'readings to vanish')
+            connect_all(exporter, crowd, 120)
+            bench.start_bus()
+            connect_all(exporter, crowd, 120)
+            bench.start_sim(ADDRESS + TRUE_BOARD)
+            set_truth(bench.sim)
+            metrics = exporter.fresh()
+            TRUTH.check(metrics)
+            connect_all(exporter, crowd, 120)
+        check(metrics('process_open_fds') <= 28 - 4, 'open: %s' % metrics('process_open_fds'))
+    finally:
+        for one in crowd:
+            one.close()
+    equal((told, exporter.count_log('web:')), (1, 1), 'lines about descriptors')
+
+
+@test
+def too_few_descriptors(bench):
+    """Where the limit leaves no room for a single connection, the start fails and says so"""
+    if WRAPPER:
+        raise Skip('valgrind needs descriptors of its own')
+    exporter = bench.start(env={'LIMIT_OPEN_FILES': '12'})
+    equal(exporter.end(), 1, 'exit status')
+    equal(len(exporter.log), 1, 'lines: %s' % exporter.log)
+    check('the limit of 12 open files leaves no room for connections' in exporter.log[0],
+          exporter.log[0])
 
 
 GARBAGE = (

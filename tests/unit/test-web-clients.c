@@ -382,6 +382,51 @@ static void test_last_descriptor(Fixture *f, gconstpointer data)
     client_expect(client, GET_HELLO, 200);
 }
 
+/** Of few descriptors clients get some, and the rest of the program keeps the others. */
+static void test_few_descriptors(Fixture *f, gconstpointer data)
+{
+    struct rlimit limit, low;
+    guint16 port = 0;
+    int second = listen_on_loopback(AF_INET, &port), next;
+    Client *crowd[10];
+
+    (void)data;
+    g_assert_cmpuint(f->web->room, ==, WEB_CONNECTIONS_MAX);
+    for (guint i = 0; i < G_N_ELEMENTS(crowd); i++)
+        crowd[i] = client_new(f);
+    next = dup(second);
+    close(next);
+    g_assert_no_errno(getrlimit(RLIMIT_NOFILE, &limit));
+    low = limit;
+    low.rlim_cur = (rlim_t)(next + WEB_DESCRIPTORS_FOR_OTHERS + 3);
+    g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &low));
+    g_assert_true(web_take_socket(f->web, second, NULL));
+    g_assert_cmpuint(f->web->room, ==, 3);
+    settle();
+    g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &limit));
+    g_assert_cmpuint(f->web->connections->len, ==, 3);
+    g_assert_true(crowd[G_N_ELEMENTS(crowd) - 4]->over);
+    g_assert_false(crowd[G_N_ELEMENTS(crowd) - 3]->over);
+}
+
+/** Where not even one is left, there is an error instead of a server that serves nobody. */
+static void test_no_room(Fixture *f, gconstpointer data)
+{
+    struct rlimit limit, low;
+    guint16 port = 0;
+    int second = listen_on_loopback(AF_INET, &port);
+    g_autoptr(GError) error = NULL;
+
+    (void)data;
+    g_assert_no_errno(getrlimit(RLIMIT_NOFILE, &limit));
+    low = limit;
+    low.rlim_cur = (rlim_t)(second + 1 + WEB_DESCRIPTORS_FOR_OTHERS);
+    g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &low));
+    g_assert_false(web_take_socket(f->web, second, &error));
+    g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &limit));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+}
+
 /** A listening socket that is dead is left alone; it would stay readable for ever. */
 static void test_dead_listener(Fixture *f, gconstpointer data)
 {
@@ -416,6 +461,8 @@ int main(int argc, char **argv)
     ADD_TEST("/web/clients/broken-off", test_broken_off);
     ADD_TEST("/web/clients/no-descriptors", test_no_descriptors);
     ADD_TEST("/web/clients/last-descriptor", test_last_descriptor);
+    ADD_TEST("/web/clients/few-descriptors", test_few_descriptors);
+    ADD_TEST("/web/clients/no-room", test_no_room);
     ADD_TEST("/web/clients/dead-listener", test_dead_listener);
     return g_test_run();
 }
