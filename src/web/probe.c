@@ -10,6 +10,8 @@ enum {
 };
 
 typedef struct {
+    GPtrArray *targets; /* of GSocketAddress */
+    guint next_target;
     GCancellable *cancellable;
     guint timer;
     GSocketConnection *connection;
@@ -20,17 +22,29 @@ typedef struct {
     void *user;
 } Probe;
 
+static void try_next(Probe *probe);
 static void read_more(Probe *probe);
 
 static void finish(Probe *probe)
 {
     g_clear_handle_id(&probe->timer, g_source_remove);
     probe->done(probe->user, probe->answer->len > 0 ? probe->answer->str : NULL);
+    g_ptr_array_unref(probe->targets);
     g_object_unref(probe->cancellable);
     g_clear_object(&probe->connection);
     g_string_free(probe->answer, TRUE);
     g_free(probe->request);
     g_free(probe);
+}
+
+/** Nothing more comes from this target. One that has said nothing is not the one that was meant. */
+static void end_target(Probe *probe)
+{
+    if (probe->answer->len == 0 && probe->next_target < probe->targets->len &&
+        !g_cancellable_is_cancelled(probe->cancellable))
+        try_next(probe);
+    else
+        finish(probe);
 }
 
 static void on_read(GObject *source, GAsyncResult *result, gpointer user)
@@ -43,7 +57,7 @@ static void on_read(GObject *source, GAsyncResult *result, gpointer user)
     if (n > 0 && probe->answer->len < MAX_ANSWER)
         read_more(probe);
     else
-        finish(probe);
+        end_target(probe);
 }
 
 static void read_more(Probe *probe)
@@ -61,7 +75,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
     if (g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, NULL, NULL))
         read_more(probe);
     else
-        finish(probe);
+        end_target(probe);
 }
 
 static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
@@ -71,12 +85,24 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
 
     probe->connection = g_socket_client_connect_finish(G_SOCKET_CLIENT(source), result, NULL);
     if (!probe->connection) {
-        finish(probe);
+        end_target(probe);
         return;
     }
     stream = g_io_stream_get_output_stream(G_IO_STREAM(probe->connection));
     g_output_stream_write_all_async(stream, probe->request, strlen(probe->request),
                                     G_PRIORITY_DEFAULT, probe->cancellable, on_written, probe);
+}
+
+/** Goes on to the next target; there is one. */
+static void try_next(Probe *probe)
+{
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    GSocketAddress *target = g_ptr_array_index(probe->targets, probe->next_target++);
+
+    g_clear_object(&probe->connection);
+    g_socket_client_set_enable_proxy(client, FALSE);
+    g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(target), probe->cancellable,
+                                  on_connected, probe);
 }
 
 static gboolean on_time(gpointer user)
@@ -92,17 +118,16 @@ void web_probe(const char *address, const char *path, void (*done)(void *user, c
                void *user)
 {
     g_autoptr(GPtrArray) targets = address_targets(address);
-    g_autoptr(GSocketClient) client = g_socket_client_new();
-    Probe *probe = g_new0(Probe, 1);
+    Probe *probe;
 
     g_return_if_fail(targets != NULL);
+    probe = g_new0(Probe, 1);
+    probe->targets = g_steal_pointer(&targets);
     probe->cancellable = g_cancellable_new();
     probe->timer = g_timeout_add(PROBE_MS, on_time, probe);
     probe->request = g_strdup_printf("GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", path);
     probe->answer = g_string_new(NULL);
     probe->done = done;
     probe->user = user;
-    g_socket_client_set_enable_proxy(client, FALSE);
-    g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(targets->pdata[0]),
-                                  probe->cancellable, on_connected, probe);
+    try_next(probe);
 }

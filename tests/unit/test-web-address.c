@@ -248,6 +248,73 @@ static void test_not_ours(void)
                     "\"192.0.2.1:8000\": no interface of this machine has the address");
 }
 
+/* ---- the probe ---- */
+
+static void serve_greeting(void *user, const char *accept, WebAnswer *answer)
+{
+    (void)user;
+    (void)accept;
+    g_string_append(answer->body, "greeting");
+}
+
+typedef struct {
+    GMainLoop *loop;
+    char *answer;
+} Probed;
+
+static void on_probed(void *user, const char *answer)
+{
+    Probed *probed = user;
+
+    probed->answer = g_strdup(answer);
+    g_main_loop_quit(probed->loop);
+}
+
+/** Probes "HOST:PORT". @return the answer or NULL, to be freed */
+static char *probe(const char *host, guint16 port)
+{
+    g_autofree char *address = g_strdup_printf("%s:%u", host, port);
+    Probed probed = {.loop = g_main_loop_new(NULL, FALSE)};
+
+    web_probe(address, "/", on_probed, &probed);
+    g_main_loop_run(probed.loop);
+    g_main_loop_unref(probed.loop);
+    return probed.answer;
+}
+
+/** Serves on one address only of those that @a host means, and finds that one. */
+static void expect_found(const char *host, const char *served)
+{
+    static const WebRoute routes[] = {{"/", serve_greeting}, {NULL, NULL}};
+    guint16 port = 0;
+    GArray *sockets = open_on(served, &port);
+    Web *web = web_new(routes, NULL);
+    g_autofree char *answer = NULL;
+
+    g_assert_true(web_take_socket(web, g_array_index(sockets, int, 0), NULL));
+    answer = probe(host, port);
+    g_assert_nonnull(answer);
+    g_assert_nonnull(strstr(answer, "greeting"));
+    web_free(web);
+    g_array_unref(sockets);
+}
+
+/** Any of the addresses that a host means may be the one where somebody answers. */
+static void test_probe(void)
+{
+    guint16 port = 0;
+    GArray *sockets = open_on("127.0.0.1", &port);
+
+    expect_found("127.0.0.1", "127.0.0.1");
+    expect_found("", "127.0.0.1"); /* nobody at the IPv6 address, which is tried first */
+    if (has_ipv6())
+        expect_found("localhost", "[::1]");
+    close_all(sockets);
+    g_assert_null(probe("", port));
+}
+
+/* ---- without IPv6 ---- */
+
 /** From here on socket(AF_INET6, …) fails as on a kernel without IPv6. */
 static gboolean forbid_ipv6(void)
 {
@@ -285,6 +352,7 @@ static void test_without_ipv6(void)
         g_assert_true(can_connect("127.0.0.1", port));
         close_all(sockets);
     }
+    expect_found("", "127.0.0.1");
     g_assert_null(address_open("[::1]:8000", &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
 }
@@ -298,6 +366,7 @@ int main(int argc, char **argv)
     g_test_add_func("/web/address/in-use", test_in_use);
     g_test_add_func("/web/address/open-again", test_open_again);
     g_test_add_func("/web/address/not-ours", test_not_ours);
+    g_test_add_func("/web/address/probe", test_probe);
     g_test_add_func("/web/address/without-ipv6", test_without_ipv6);
     return g_test_run();
 }
