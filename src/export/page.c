@@ -347,11 +347,28 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
+/**
+ * A link from this page, which is at /, to a @a path of this server. It is relative, because behind
+ * a proxy the page may be at another path. "./" keeps a slash or colon at the beginning from being
+ * taken for that of a host or of a scheme.
+ */
+static void append_link(GString *out, const char *path, const char *text)
+{
+    const char *relative = *path == '/' ? path + 1 : path;
+
+    g_string_append(out, "<a href=\"");
+    if (*relative == '/' || strcspn(relative, ":") < strcspn(relative, "/"))
+        g_string_append(out, "./");
+    escape_html(out, relative);
+    g_string_append_printf(out, "\">%s</a> ", text);
+}
+
 static void append_footer(GString *out, const char *telemetry_path)
 {
-    g_string_append(out, "<footer><a href=\"");
-    escape_html(out, telemetry_path);
-    g_string_append(out, "\">Metrics</a> <a href=\"/-/healthy\">Health</a> <span>bms-exporter ");
+    g_string_append(out, "<footer>");
+    append_link(out, telemetry_path, "Metrics");
+    append_link(out, "/-/healthy", "Health");
+    g_string_append(out, "<span>bms-exporter ");
     escape_html(out, bms_version);
     g_string_append(out, " (");
     escape_html(out, bms_revision);

@@ -14,6 +14,7 @@ import select
 import shutil
 import socket
 import subprocess
+import urllib.parse
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -65,7 +66,7 @@ def paths(bench):
     exporter = read_board(bench)
     answer = exporter.get('/')
     equal((answer.status, answer.type), (200, 'text/html; charset=utf-8'), '/')
-    check('/metrics' in answer.text and ADDRESS in answer.text, 'the page misses something')
+    check('href="metrics"' in answer.text and ADDRESS in answer.text, 'the page misses something')
     equal(answer.headers['X-Content-Type-Options'], 'nosniff', 'X-Content-Type-Options')
     answer = exporter.get('/-/healthy')
     equal((answer.status, answer.text), (200, 'healthy\n'), '/-/healthy')
@@ -85,7 +86,13 @@ def other_path(bench):
     exporter = bench.up('--web.telemetry-path=/bms/values')
     equal(exporter.get('/metrics').status, 404, '/metrics')
     equal(exporter.get('/bms/values').status, 200, '/bms/values')
-    check('href="/bms/values"' in exporter.get('/').text, 'the page does not link to it')
+    links = re.findall('<a href="([^"]*)"', exporter.get('/').text)
+    check('bms/values' in links, 'the page does not link to it')
+    for link in links:
+        equal(exporter.get(urllib.parse.urljoin('/', link)).status, 200, link)
+        # The same page behind a proxy, which takes the sub-path off.
+        path = urllib.parse.urljoin('http://proxy/house/', link)
+        check(path.startswith('http://proxy/house/'), '%s leads to %s' % (link, path))
 
 
 @test

@@ -77,8 +77,8 @@ static void test_fresh(void)
                                   ">max<",
                                   "Last read 2\xC2\xA0s ago",
                                   "2023-11-14 22:13:18\xC2\xA0UTC",
-                                  "href=\"/metrics\"",
-                                  "href=\"/-/healthy\"",
+                                  "href=\"metrics\"",
+                                  "href=\"-/healthy\"",
                                   "http-equiv=refresh",
                                   NULL});
     assert_texts(page, FALSE, (const char *[]){"<script", "http://", "https://", "Reserved", NULL});
@@ -143,7 +143,7 @@ static void test_hostile(void)
         g_assert_true(g_utf8_validate(page->str, (gssize)page->len, NULL));
         assert_texts(page, TRUE,
                      (const char *[]){"d&lt;script&gt;e", "&lt;b&gt;",
-                                      "href=\"/m&quot;&gt;&lt;script&gt;&amp;&#39;\"", NULL});
+                                      "href=\"m&quot;&gt;&lt;script&gt;&amp;&#39;\"", NULL});
         assert_texts(page, FALSE, (const char *[]){"<script", "<img", "onerror=\"", "<b>&", NULL});
         g_assert_cmpint(strstr(page->str, "&lt;img") != NULL, ==, stale);
         assert_balanced(page);
@@ -204,6 +204,28 @@ static void test_none(void)
     assert_balanced(page);
 }
 
+/** Behind a proxy the page may be at another path than /, and links must lead on from there. */
+static void test_links(void)
+{
+    static const struct {
+        const char *path;
+        const char *link;
+    } cases[] = {
+        {"/metrics", "href=\"metrics\""}, {"/a/b", "href=\"a/b\""},
+        {"/a/b:c", "href=\"a/b:c\""},     {"/a:b", "href=\"./a:b\""}, /* not a scheme */
+        {"//a/b", "href=\".//a/b\""},                                 /* not a host */
+    };
+    Battery battery;
+
+    make_hostile(&battery);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GString) page = render(&battery, cases[i].path);
+
+        assert_texts(page, TRUE, (const char *[]){cases[i].link, "href=\"-/healthy\"", NULL});
+        assert_texts(page, FALSE, (const char *[]){"href=\"/", NULL});
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -215,5 +237,6 @@ int main(int argc, char **argv)
     g_test_add_func("/export/page/limits", test_limits);
     g_test_add_func("/export/page/durations", test_durations);
     g_test_add_func("/export/page/none", test_none);
+    g_test_add_func("/export/page/links", test_links);
     return g_test_run();
 }
