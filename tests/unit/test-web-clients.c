@@ -5,6 +5,7 @@
  */
 #include "test-web-client.h"
 
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 
 #define PART_OF_A_REQUEST "GET /hello HTTP/1.1\r\nHost: test\r\nX-Part: "
@@ -42,6 +43,19 @@ static void test_dripping_request(Fixture *f, gconstpointer data)
     expect_service(f);
 }
 
+/** qemu-user answers TCP_INFO with its first 4 bytes, from which no new byte can be seen. */
+static gboolean counts_received_bytes(const Fixture *f)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    g_assert_no_errno(getsockopt(f->listener, IPPROTO_TCP, TCP_INFO, &info, &size));
+    if (size >= sizeof info)
+        return TRUE;
+    g_test_skip("TCP_INFO is cut off");
+    return FALSE;
+}
+
 /** The same on a connection that was kept: idle for minutes, but not once a byte has come. */
 static void test_dripping_second_request(Fixture *f, gconstpointer data)
 {
@@ -49,6 +63,8 @@ static void test_dripping_second_request(Fixture *f, gconstpointer data)
     gint64 before;
 
     (void)data;
+    if (!counts_received_bytes(f))
+        return;
     client_expect(slow, GET_HELLO, 200);
     settle();
     g_assert_cmpint(wakes_after(f, g_get_monotonic_time()), >, WEB_REQUEST_US);
