@@ -49,24 +49,35 @@ enum { SYSTEM_MAX_FILE = 65536 };
 gboolean system_read_file(const char *path, char *text, mode_t *mode, GError **error);
 
 /**
- * A command of the operator's, run without a shell, one at a time, for 60 s at most. What it
- * writes goes where our own log goes.
+ * Runs a command of the operator's, without a shell, one at a time. It has a session of its own, no
+ * input, and its output goes where our own log goes.
  */
 typedef struct SystemCommand SystemCommand;
 
 /** @param line words as a shell splits them; the first is a program in PATH, or a path.
- * @return NULL with @a error where they are not */
-SystemCommand *system_command_new(const char *line, GError **error);
+ * @return FALSE with @a error where they are not */
+gboolean system_command_check(const char *line, GError **error);
 
-/** One that is running goes on. NULL is fine. */
+/**
+ * @param limit_ms how long a command may run: then it gets SIGTERM, and with it what it has started
+ * @param grace_ms how long after that they get SIGKILL
+ */
+SystemCommand *system_command_new(guint limit_ms, guint grace_ms);
+
+/** A command that is running goes on, without a limit. NULL is fine. */
 void system_command_free(SystemCommand *command);
 
 /**
- * Starts it. How it ends is told in the log.
+ * Starts a command. How it ends is told in the log. Processes that it leaves in the background when
+ * it ends within the limit go on.
  * @param variables for its environment: name, value, …, NULL
- * @return FALSE if it cannot be started, or has not ended since the last time
+ * @return FALSE, told in the log, if it cannot be started or another one has not ended
  */
-gboolean system_command_run(SystemCommand *command, const char *const *variables);
+gboolean system_command_start(SystemCommand *command, const char *line,
+                              const char *const *variables);
+
+/** Whether one has been started and has not ended. */
+gboolean system_command_is_running(const SystemCommand *command);
 
 /** Whether stderr goes to the journal, which wants "<N>" priority prefixes (JOURNAL_STREAM). */
 gboolean system_stderr_is_journal(void);

@@ -6,6 +6,7 @@ UNIT_TESTS := \
     test-battery \
     test-bluez-objects \
     test-documents \
+    test-command \
     test-export \
     test-export-legacy \
     test-export-negotiate \
@@ -23,6 +24,7 @@ UNIT_TESTS := \
     test-recovery \
     test-rover \
     test-rover-vectors \
+    test-rungs \
     test-scan \
     test-system \
     test-unlock \

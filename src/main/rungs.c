@@ -5,10 +5,13 @@
 
 #define MINUTE (60 * G_TIME_SPAN_SECOND)
 
+enum { COMMAND_LIMIT_MS = 60000, COMMAND_GRACE_MS = 5000 };
+
 struct Rungs {
     Bluez *bluez;
     gboolean may_cycle;
-    SystemCommand *command; /* NULL for none */
+    char *line;             /* of the command; NULL for none */
+    SystemCommand *command; /* outlives the options that it was started with */
     RecoveryLimit cycle_limit;
     RecoveryLimit command_limit;
 };
@@ -18,6 +21,7 @@ Rungs *rungs_new(Bluez *bluez, const Options *options)
     Rungs *rungs = g_new0(Rungs, 1);
 
     rungs->bluez = bluez;
+    rungs->command = system_command_new(COMMAND_LIMIT_MS, COMMAND_GRACE_MS);
     rungs_follow(rungs, options);
     recovery_limit_init(&rungs->cycle_limit, 5 * MINUTE, 60 * MINUTE);
     recovery_limit_init(&rungs->command_limit, 10 * MINUTE, 120 * MINUTE);
@@ -27,16 +31,21 @@ Rungs *rungs_new(Bluez *bluez, const Options *options)
 void rungs_follow(Rungs *rungs, const Options *options)
 {
     rungs->may_cycle = options->power_cycle;
-    system_command_free(rungs->command);
-    rungs->command = NULL;
-    if (options->recover_command)
-        rungs->command = system_command_new(options->recover_command, NULL);
+    g_free(rungs->line);
+    rungs->line = g_strdup(options->recover_command);
 }
 
 void rungs_free(Rungs *rungs)
 {
     system_command_free(rungs->command);
+    g_free(rungs->line);
     g_free(rungs);
+}
+
+static gboolean cycle_power(Rungs *rungs, const Battery *battery)
+{
+    (void)battery;
+    return rungs->may_cycle && bluez_power_cycle(rungs->bluez);
 }
 
 static gboolean run_command(Rungs *rungs, const Battery *battery)
@@ -47,19 +56,27 @@ static gboolean run_command(Rungs *rungs, const Battery *battery)
         "BMS_DETAIL",     battery->detail, NULL,
     };
 
-    return system_command_run(rungs->command, variables);
+    return rungs->line && system_command_start(rungs->command, rungs->line, variables);
+}
+
+/** Only what was begun counts towards @a limit. */
+static gboolean begin_within(RecoveryLimit *limit, gboolean (*begin)(Rungs *, const Battery *),
+                             Rungs *rungs, const Battery *battery)
+{
+    RecoveryLimit taken = *limit;
+
+    if (!recovery_limit_take(&taken, g_get_monotonic_time()) || !begin(rungs, battery))
+        return FALSE;
+    *limit = taken;
+    return TRUE;
 }
 
 gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Battery *battery)
 {
-    gint64 now = g_get_monotonic_time();
-
     if (action == RECOVERY_POWER_CYCLE)
-        return rungs->may_cycle && recovery_limit_take(&rungs->cycle_limit, now) &&
-               bluez_power_cycle(rungs->bluez);
+        return begin_within(&rungs->cycle_limit, cycle_power, rungs, battery);
     if (action == RECOVERY_COMMAND)
-        return rungs->command && recovery_limit_take(&rungs->command_limit, now) &&
-               run_command(rungs, battery);
+        return begin_within(&rungs->command_limit, run_command, rungs, battery);
     return FALSE;
 }
 

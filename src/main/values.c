@@ -82,12 +82,10 @@ gboolean value_parse_link_mode(const char *text, LinkMode *mode, GError **error)
 
 gboolean value_check_command(const char *line, GError **error)
 {
-    SystemCommand *command = system_command_new(line, error);
-
-    if (!command)
-        g_prefix_error(error, "--recover.command: ");
-    system_command_free(command);
-    return command != NULL;
+    if (system_command_check(line, error))
+        return TRUE;
+    g_prefix_error(error, "--recover.command: ");
+    return FALSE;
 }
 
 gboolean value_check_adapter(char **adapter, GError **error)

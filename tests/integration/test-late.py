@@ -3,6 +3,8 @@
 """Answers of the bus and of bluetoothd that come late, never, or in an awkward order."""
 import os
 import re
+import select
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -268,6 +270,33 @@ def closing_while_queued(bench):
         stages = [each[1] for each in said if each]
         for before, now in zip(stages, stages[1:]):
             check(now in STAGES[before], '%s: %s after %s' % (address, now, before))
+
+
+# ---- the operator's command ----------------------------------------------------------------------
+
+@test
+def command_and_reload(bench):
+    """SIGHUP does not lift the limit of a command that runs, which ends what it has started, too."""
+    witness = os.path.join(bench.directory, 'witness')
+    os.mkfifo(witness)
+    alive = os.open(witness, os.O_RDONLY | os.O_NONBLOCK)
+    script = os.path.join(bench.directory, 'cure')
+    with open(script, 'w') as file:
+        file.write('#!/bin/sh\nexec 3>%s\necho begun >&3\nsleep 300 &\nwait\n' % witness)
+    os.chmod(script, 0o755)
+    exporter = true_board(bench, '--recover.command=' + script, more=',known')
+    bench.sim("fault * connect-fail org.bluez.Error.Failed le-connection-abort-by-local")
+    exporter.logged('running ' + script, limit=90)
+    bench.eventually('the command', lambda: select.select([alive], [], [], 0)[0])
+    equal(os.read(alive, 100), b'begun\n', 'what it says')
+    exporter.signal(signal.SIGHUP)
+    exporter.logged('options were read again')
+    exporter.logged('has run for 60 s', limit=90)
+    # Readable without anything to read: nobody has it open for writing any more.
+    bench.eventually('the end of all of it', lambda: select.select([alive], [], [], 0)[0])
+    equal(os.read(alive, 100), b'', 'what is left')
+    os.close(alive)
+    equal(exporter.count_log('running ' + script), 1, 'times')
 
 
 # What may follow on what.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The ladder of recovery, as far as it reaches beyond the battery's own link."""
 import os
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -184,6 +185,29 @@ def command(bench):
                   (ADDRESS, ADDRESS)], 'what it was told')
     bench.sim('clear *')
     TRUTH.check(exporter.fresh())
+
+
+@test
+def command_and_stop(bench):
+    """A command that runs when the program is ended is left to finish its work."""
+    go, done = (os.path.join(bench.directory, name) for name in ('go', 'done'))
+    script = os.path.join(bench.directory, 'cure')
+    for path in go, done:
+        os.mkfifo(path)
+    with open(script, 'w') as file:
+        file.write('#!/bin/sh\nread line <%s\necho done >%s\n' % (go, done))
+    os.chmod(script, 0o755)
+    exporter = true_board(bench, '--recover.command=' + script, more=',known')
+    refuse(bench)
+    exporter.logged('running ' + script, limit=LIMIT)
+    exporter.signal(signal.SIGINT)
+    bench.eventually('its end', lambda: exporter.status() is not None)
+    equal(exporter.status(), 0, 'exit status')
+    with open(go, 'w'):
+        pass
+    with open(done) as file:
+        equal(file.read(), 'done\n', 'what the command did after that')
+    exporter.end()
 
 
 @test
