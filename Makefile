@@ -25,6 +25,8 @@ SOAK_DEPS := bc bison flex xz-utils python3 python3-prometheus-client systemd
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
     -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wnull-dereference -Wdouble-promotion
+# So that the same sources give the same bytes in each directory.
+REPRODUCIBLE = -ffile-prefix-map=$(CURDIR)=.
 HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -44,6 +46,8 @@ include tests/sim/sim.mk # SIM_SOURCES
 include tests/realstack/realstack.mk # PEER_SOURCES
 include tests/bench/bench.mk # BENCH_PROGRAMS, BENCH_DEPS
 
+# Each has objects of its own kind, built by a rule for build/KIND/%.o.
+OBJECT_DIRECTORIES := obj san fuzzed coverage bench
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
 .PHONY: all
@@ -57,11 +61,11 @@ build/obj/libbms.a: $(call objects,obj,$(LIB_SOURCES))
 build/san/libbms.a: $(call objects,san,$(LIB_SOURCES))
 build/%/libbms.a:
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
 build/obj/%.o: %.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(REPRODUCIBLE) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The version is the Makefile's, the revision git's; only version.c is compiled again for them.
 build/obj/src/main/version.o build/san/src/main/version.o build/coverage/src/main/version.o: build/build-version.h
@@ -210,10 +214,13 @@ bench: bench-deps ## measure what it costs, beside a bare process and a Python e
 	@/usr/bin/python3 -B tests/bench/bench.py build/bench.json $(BENCH_PARTS)
 
 # The same flags as the program's, so that instructions can be compared.
-build/bench/%: tests/bench/%.c build/obj/libbms.a
+build/bench/%: build/bench/tests/bench/%.o build/obj/libbms.a
 	$(call say,BENCH,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) -Itests $(HARDENING) $(CFLAGS) -pie \
-	    -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ $(LIBS)
+
+build/bench/%.o: %.c
+	$(call say,'CC bench',$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) -Itests $(HARDENING) $(CFLAGS) -c -o $@ $<
 
 .PHONY: check-build
 check-build: build/bms-exporter build/bms-sim build/clock-preload.so build/san/bms-exporter build/tools/promtool \
@@ -311,4 +318,5 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 .SECONDARY:
--include $(shell find build/obj build/san build/fuzzed -name '*.d' 2>/dev/null)
+# Of each kind of object that is built; what else is below build/ was not built here.
+-include $(shell find $(OBJECT_DIRECTORIES:%=build/%) -name '*.d' 2>/dev/null)
