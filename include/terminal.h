@@ -24,6 +24,9 @@ gboolean terminal_is_harmful(gunichar c);
  */
 char *terminal_clean(const char *text, gboolean ascii);
 
+/** The same for each line of a text of many. */
+char *terminal_clean_lines(const char *text, gboolean ascii);
+
 /** Columns that cleaned text takes. */
 guint terminal_width(const char *text);
 

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "passwords.h"
 #include "system.h"
+#include "terminal.h"
 #include "version.h"
 #include "web.h"
 
@@ -15,6 +16,7 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     STOP_LIMIT_MS = 2900,    /* a bluetoothd that hangs must not hold up the end; 3 s is promised */
@@ -244,6 +246,17 @@ static void fail_once(App *app)
     stop(app, EXIT_FAILURE);
 }
 
+/* A program in a pipe gets the metrics to the byte; a terminal could be harmed by what devices call
+ * themselves. */
+static gboolean write_output(const GString *text)
+{
+    g_autofree char *clean = NULL;
+
+    if (isatty(STDOUT_FILENO))
+        clean = terminal_clean_lines(text->str, !g_get_charset(NULL));
+    return fputs(clean ? clean : text->str, stdout) >= 0 && fflush(stdout) == 0;
+}
+
 static void print_metrics(App *app)
 {
     GString *text = g_string_new(NULL);
@@ -251,7 +264,7 @@ static void print_metrics(App *app)
     gboolean written;
 
     export_metrics(&view, EXPORT_TEXT, text);
-    written = fwrite(text->str, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
+    written = write_output(text);
     g_string_free(text, TRUE);
     if (!written)
         log_error("cannot write to standard output: %s", g_strerror(errno));

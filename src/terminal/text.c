@@ -62,6 +62,19 @@ char *terminal_clean(const char *text, gboolean ascii)
     return g_string_free(clean, FALSE);
 }
 
+char *terminal_clean_lines(const char *text, gboolean ascii)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        char *clean = terminal_clean(*line, ascii);
+
+        g_free(*line);
+        *line = clean;
+    }
+    return g_strjoinv("\n", lines);
+}
+
 static guint width_of(gunichar c)
 {
     if (is_mark(c))

@@ -328,10 +328,11 @@ class Answer:
 class Exporter(Process):
     """
     The program under test. hand_over is whether it gets a listening socket as from systemd, or the
-    descriptor that it gets instead; what it says to a deaf test is not read.
+    descriptor that it gets instead; what it says to a deaf test is not read. wrapper is a command to
+    run it under.
     """
 
-    def __init__(self, bench, *arguments, env=None, hand_over=True, deaf=False):
+    def __init__(self, bench, *arguments, env=None, hand_over=True, deaf=False, wrapper=()):
         self.bench = bench
         self.scraped = None
         self.awaited = False  # the test has seen its end
@@ -347,7 +348,7 @@ class Exporter(Process):
             descriptors = [hand_over]
         command = [sys.executable, '-I', '-S', '-c', AS_SERVICE,
                    str(descriptors[0]) if descriptors else 'none']
-        command += WRAPPER + [EXPORTER] + list(arguments)
+        command += list(wrapper) + WRAPPER + [EXPORTER] + list(arguments)
         try:
             super().__init__(bench.pulse, 'bms-exporter', command, bench.environment(env),
                              descriptors, deaf)

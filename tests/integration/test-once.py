@@ -7,7 +7,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
+import pty
 import signal
+import termios
 
 from harness import ADDRESS, ADDRESS2, Bench, Metrics, check, equal
 from readings import TRUE_BOARD, TRUTH, set_truth
@@ -46,6 +48,55 @@ def success(bench):
     equal(metrics('bms_protection_events_total', protection='cell_overvoltage'), 14, 'counters')
     equal([line for line in exporter.log if 'warning' in line or 'error' in line], [], 'warnings')
     equal(bench.sim.battery()['connected'], False, 'the link is up')
+
+
+@test
+def closed_output(bench):
+    """Without a standard output it fails, and says so."""
+    sim(bench)
+    exporter = once(bench, wrapper=['sh', '-c', 'exec "$@" >&-', 'sh'])
+    equal(exporter.end(), 1, 'exit status')
+    exporter.logged('cannot write to standard output: ')
+
+
+HARMFUL = 'JBD\u202eDOCTOR\u200b'
+
+
+@test
+def harmful_text_in_a_pipe(bench):
+    """A pipe gets the metrics as they are."""
+    sim(bench, ADDRESS + ',steady')
+    bench.sim('set * model ' + HARMFUL)
+    exporter = once(bench)
+    equal(exporter.end(), 0, 'exit status')
+    equal(Metrics(exporter.output.decode()).labels('bms_info')['model'], HARMFUL, 'model')
+
+
+@test
+def harmful_text_on_a_terminal(bench):
+    """What turns text round or hides is replaced on a terminal, and nothing else is."""
+    sim(bench, ADDRESS + ',steady')
+    bench.sim('set * model ' + HARMFUL)
+    master, slave = pty.openpty()
+    settings = termios.tcgetattr(slave)
+    settings[1] &= ~termios.OPOST  # or each newline becomes two characters
+    termios.tcsetattr(slave, termios.TCSANOW, settings)
+    exporter = once(bench, ADDRESS + '=Haus ü', wrapper=['sh', '-c', 'exec "$@" >"$0"',
+                                                        os.ttyname(slave)])
+    output = b''
+    # It is written while it is read: a terminal holds less than all of it.
+    while b'# TYPE bms_voltage' not in output or not output.endswith(b'\n'):
+        output += os.read(master, 65536)
+    equal(exporter.end(), 0, 'exit status')
+    os.close(slave)
+    try:
+        output += os.read(master, 65536)
+    except OSError:
+        pass  # nobody has it open any more
+    os.close(master)
+    metrics = Metrics(output.decode())
+    equal(metrics.labels('bms_info')['model'], 'JBD\ufffdDOCTOR\ufffd', 'model')
+    equal(metrics.labels('bms_info')['battery'], 'Haus ü', 'name')
 
 
 @test

@@ -50,6 +50,18 @@ static void test_clean(void)
     }
 }
 
+static void test_clean_lines(void)
+{
+    static const char text[] = "# HELP a\n\nmodel=\"a\u202eb\"\nc\033[2Jd\n";
+    g_autofree char *clean = terminal_clean_lines(text, FALSE);
+    g_autofree char *ascii = terminal_clean_lines(text, TRUE);
+    g_autofree char *nothing = terminal_clean_lines("", FALSE);
+
+    g_assert_cmpstr(clean, ==, "# HELP a\n\nmodel=\"a" FFFD "b\"\nc" FFFD "[2Jd\n");
+    g_assert_cmpstr(ascii, ==, "# HELP a\n\nmodel=\"a?b\"\nc?[2Jd\n");
+    g_assert_cmpstr(nothing, ==, "");
+}
+
 static void test_width(void)
 {
     g_assert_cmpuint(terminal_width(""), ==, 0);
@@ -254,6 +266,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/terminal/clean", test_clean);
+    g_test_add_func("/terminal/clean-lines", test_clean_lines);
     g_test_add_func("/terminal/width", test_width);
     g_test_add_func("/terminal/cut", test_cut);
     g_test_add_func("/terminal/output", test_output);
