@@ -10,6 +10,13 @@
 #include <sys/types.h>
 
 /**
+ * Opens /dev/null in the place of each of the descriptors 0 to 2 that is closed. The first thing to
+ * be done: a socket or a file that got such a number would be taken for standard output.
+ * @return FALSE if it cannot be opened
+ */
+gboolean system_open_standard_descriptors(void);
+
+/**
  * µs since boot, the time that the machine was suspended included, which the monotonic clock leaves
  * out: what the age of readings is measured with.
  */

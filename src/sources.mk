@@ -63,6 +63,7 @@ LIB_SOURCES := \
     src/system/activation.c \
     src/system/clock.c \
     src/system/command.c \
+    src/system/descriptors.c \
     src/system/file.c \
     src/system/log.c \
     src/system/notify.c \

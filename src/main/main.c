@@ -16,6 +16,8 @@ int main(int argc, char **argv)
     Options options;
     int status = EXIT_SUCCESS;
 
+    if (!system_open_standard_descriptors())
+        return EXIT_FAILURE;
     /* GDBus' thread would get an arena of its own, which little is taken from and which only grows:
      * 0.2 MB in a day. */
     (void)mallopt(M_ARENA_MAX, 1);

@@ -109,6 +109,29 @@ def captured_frames(bench):
 
 
 @test
+def closed_descriptors(bench):
+    """Descriptors 0 to 2 that are closed at the start are not taken by sockets"""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',steady')
+    exporter = bench.start(wrapper=['sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh'])
+    exporter.fresh()
+    equal([os.readlink('/proc/%d/fd/%d' % (exporter.child.pid, fd)) for fd in range(3)],
+          ['/dev/null'] * 3, 'descriptors 0 to 2')
+
+
+@test
+def some_closed_descriptors(bench):
+    """Descriptors that are open at the start stay what they are"""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',steady')
+    exporter = bench.start(wrapper=['sh', '-c', 'exec "$@" <&- >&-', 'sh'])
+    exporter.fresh()
+    exporter.logged('first readings')
+    equal([os.readlink('/proc/%d/fd/%d' % (exporter.child.pid, fd)) for fd in range(2)],
+          ['/dev/null'] * 2, 'descriptors 0 and 1')
+
+
+@test
 def cadence(bench):
     """One pair of requests goes out in each slot, and each slot is counted."""
     exporter = bench.up('--poll.interval=1')
