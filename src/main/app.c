@@ -7,6 +7,7 @@
 #include "fleet.h"
 #include "log.h"
 #include "passwords.h"
+#include "signals.h"
 #include "system.h"
 #include "terminal.h"
 #include "version.h"
@@ -28,7 +29,8 @@ typedef struct {
     GMainLoop *loop;
     Bluez *bluez;
     Fleet *fleet;
-    Web *web; /* NULL with --once */
+    SignalsAtPrompt signals; /* with --once */
+    Web *web;                /* NULL with --once */
     WebRoute routes[5];
     char *telemetry_path; /* as it was at the start; the options may say another by now */
     gint64 started_us;    /* since boot */
@@ -217,6 +219,7 @@ static void stop(App *app, int exit_status)
     quit_when_stopped(app);
 }
 
+/* The service is asked to end, which is no failure. */
 static gboolean on_signal(gpointer user)
 {
     App *app = user;
@@ -225,9 +228,22 @@ static gboolean on_signal(gpointer user)
         g_main_loop_quit(app->loop); /* asked twice: at once */
     } else {
         log_info("stopping");
-        stop(app, app->options->once ? EXIT_FAILURE : EXIT_SUCCESS);
+        stop(app, EXIT_SUCCESS);
     }
     return G_SOURCE_CONTINUE;
+}
+
+/* SignalsEnd, for --once */
+static void on_signal_at_prompt(void *user, int number, gboolean again)
+{
+    App *app = user;
+
+    if (again) {
+        g_main_loop_quit(app->loop);
+    } else if (!app->stopping) {
+        log_info("stopping");
+        stop(app, 128 + number);
+    }
 }
 
 /* ---- once ------------------------------------------------------------------------------------ */
@@ -403,10 +419,13 @@ static gboolean on_release(gpointer user)
 
 static void add_signals(App *app)
 {
+    if (app->options->once) {
+        app->signals = (SignalsAtPrompt){.end = on_signal_at_prompt, .user = app};
+        signals_at_prompt(&app->signals);
+        return;
+    }
     g_unix_signal_add(SIGTERM, on_signal, app);
     g_unix_signal_add(SIGINT, on_signal, app);
-    if (app->options->once)
-        return;
     g_unix_signal_add(SIGHUP, on_reload, app);
     g_unix_signal_add(SIGUSR1, on_release, app);
 }

@@ -8,10 +8,9 @@
 #include "log.h"
 #include "modes.h"
 #include "passwords.h"
+#include "signals.h"
 #include "web.h"
 
-#include <glib-unix.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@ typedef struct {
     const Options *options;
     GMainLoop *loop;
     Bluez *bluez;
+    SignalsAtPrompt signals;
     Report report;
     Passwords *passwords;  /* NULL if they cannot be read */
     CheckBattery *battery; /* the one that is being checked, or NULL */
@@ -71,10 +71,6 @@ static gboolean on_stop_limit(gpointer user)
 
 static void stop(Check *check)
 {
-    if (check->stopping) {
-        g_main_loop_quit(check->loop); /* asked twice: at once */
-        return;
-    }
     check->stopping = TRUE;
     g_clear_handle_id(&check->timer, g_source_remove);
     check->timer = g_timeout_add(STOP_LIMIT_MS, on_stop_limit, check);
@@ -93,22 +89,16 @@ static void on_written(void *user)
     quit_when_written(check);
 }
 
-static gboolean on_sigint(gpointer user)
+/* SignalsEnd */
+static void on_signal(void *user, int number, gboolean again)
 {
     Check *check = user;
 
-    check->exit_status = 128 + SIGINT;
-    stop(check);
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_sigterm(gpointer user)
-{
-    Check *check = user;
-
-    check->exit_status = 128 + SIGTERM;
-    stop(check);
-    return G_SOURCE_CONTINUE;
+    check->exit_status = 128 + number;
+    if (again || check->done)
+        g_main_loop_quit(check->loop); /* at once: nothing is left to close, or somebody insists */
+    else if (!check->stopping)
+        stop(check);
 }
 
 /* ---- where to listen ------------------------------------------------------------------------- */
@@ -305,8 +295,8 @@ int check_run(const Options *options)
     };
 
     check.report.output = output_new(STDOUT_FILENO, on_written, &check);
-    g_unix_signal_add(SIGINT, on_sigint, &check);
-    g_unix_signal_add(SIGTERM, on_sigterm, &check);
+    check.signals = (SignalsAtPrompt){.end = on_signal, .user = &check};
+    signals_at_prompt(&check.signals);
     check.timer = g_timeout_add_seconds(ADVICE_SETTLE_SECONDS, on_settle_limit, &check);
     bluez_set_callback(check.bluez, on_bluez_changed, &check);
     bluez_start(check.bluez);

@@ -4,11 +4,11 @@
 #include "log.h"
 #include "modes.h"
 #include "options.h"
+#include "signals.h"
 #include "system.h"
 
 #include <locale.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 
 int main(int argc, char **argv)
@@ -21,8 +21,7 @@ int main(int argc, char **argv)
     /* GDBus' thread would get an arena of its own, which little is taken from and which only grows:
      * 0.2 MB in a day. */
     (void)mallopt(M_ARENA_MAX, 1);
-    /* A reader of our output that goes away is an error to be told of, not an end. */
-    (void)signal(SIGPIPE, SIG_IGN);
+    signals_tame();
     (void)setlocale(LC_CTYPE, ""); /* for what --help prints; numbers stay as they are */
     if (argc < 1)
         return EXIT_WRONG_USAGE; /* nobody who calls us by a name */

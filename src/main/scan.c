@@ -10,10 +10,9 @@
 #include "log.h"
 #include "modes.h"
 #include "scan_table.h"
+#include "signals.h"
 #include "terminal.h"
 
-#include <glib-unix.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,7 +37,8 @@ typedef struct {
     GMainLoop *loop;
     Bluez *bluez;
     BluezScan *scan; /* NULL until the adapter is there */
-    Screen *screen;  /* NULL in a pipe */
+    SignalsAtPrompt signals;
+    Screen *screen; /* NULL in a pipe */
     Output *output;
     Output *hints;   /* for people: the terminal, else standard error */
     GPtrArray *told; /* of Told, by the device's index */
@@ -349,28 +349,16 @@ static gboolean on_time(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-static gboolean on_signal(Scan *scan, int number)
+/* SignalsEnd */
+static void on_signal(void *user, int number, gboolean again)
 {
-    if (scan->stopping)
-        g_main_loop_quit(scan->loop); /* asked twice: at once */
+    Scan *scan = user;
+
     scan->exit_status = 128 + number;
-    stop(scan);
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_sigint(gpointer user)
-{
-    return on_signal(user, SIGINT);
-}
-
-static gboolean on_sigterm(gpointer user)
-{
-    return on_signal(user, SIGTERM);
-}
-
-static gboolean on_sighup(gpointer user)
-{
-    return on_signal(user, SIGHUP);
+    if (again || scan->done)
+        g_main_loop_quit(scan->loop); /* at once: nothing is left to close, or somebody insists */
+    else
+        stop(scan);
 }
 
 /* ---- the way there --------------------------------------------------------------------------- */
@@ -465,9 +453,8 @@ int scan_run(const Options *options)
 
     scan.output = output_new(STDOUT_FILENO, on_written, &scan);
     scan.hints = scan.screen ? scan.output : output_new(STDERR_FILENO, on_written, &scan);
-    g_unix_signal_add(SIGINT, on_sigint, &scan);
-    g_unix_signal_add(SIGTERM, on_sigterm, &scan);
-    g_unix_signal_add(SIGHUP, on_sighup, &scan);
+    scan.signals = (SignalsAtPrompt){.end = on_signal, .user = &scan};
+    signals_at_prompt(&scan.signals);
     scan.timer = g_timeout_add_seconds(ADVICE_SETTLE_SECONDS, on_settle_limit, &scan);
     bluez_set_callback(scan.bluez, on_fault, &scan);
     bluez_start(scan.bluez);

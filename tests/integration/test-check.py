@@ -420,6 +420,34 @@ def interrupted_while_connected(bench):
     closed(bench)
 
 
+def hangup_while(name, event, spec, *commands):
+    """A session that drops sends it twice: from the kernel and from the shell."""
+    def function(bench):
+        exporter = with_sim(bench, spec, commands=commands)
+        bench.sim.until(event)
+        exporter.signal(signal.SIGHUP)
+        equal(exporter.stop(signal.SIGHUP), 129, 'exit status')
+        closed(bench)
+    function.__doc__ = 'SIGHUP while it %s: all is closed' % name
+    test(function)
+
+
+hangup_while('looks for a battery', 'discovery on', ADDRESS + ',absent')
+hangup_while('connects', 'connect ', ADDRESS, FAULT + 'connect-hang')
+hangup_while('asks', 'request', ADDRESS, FAULT + 'silent')
+
+
+@test
+def meaningless_signals(bench):
+    """SIGUSR1 and SIGUSR2 do nothing"""
+    exporter = with_sim(bench)
+    for event in ('discovery on', 'connected'):
+        bench.sim.until(event)
+        exporter.signal(signal.SIGUSR1)
+        exporter.signal(signal.SIGUSR2)
+    Report(exporter, 0).ok('house: 04')
+
+
 @test
 def reader_gone(bench):
     """A reader that goes away ends it, with the link closed"""

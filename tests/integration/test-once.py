@@ -9,9 +9,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it o
 
 import pty
 import signal
+import subprocess
 import termios
 
-from harness import ADDRESS, ADDRESS2, Bench, Metrics, check, equal
+from harness import ADDRESS, ADDRESS2, EXPORTER, SLOWDOWN, WRAPPER, Bench, Metrics, check, equal
 from readings import TRUE_BOARD, TRUTH, set_truth
 from tap import run, test
 
@@ -200,14 +201,68 @@ def one_of_two(bench):
     check(exporter.count_log('second: no readings: not a JBD board') == 1, 'no reason')
 
 
+def ended_by(number, name, event, spec, *commands):
+    def function(bench):
+        bench.start_bus()
+        bench.start_sim(spec)
+        bench.sim(*commands, 'ping')
+        exporter = once(bench)
+        bench.sim.until(event)
+        exporter.signal(number)
+        if number == signal.SIGHUP:
+            exporter.signal(number)  # the kernel and the shell both send it
+        equal(exporter.end(), 128 + number, 'exit status')
+        equal(exporter.output, b'', 'standard output')
+        bench.sim.until('discovery off')
+        battery = bench.sim.battery()
+        equal((battery['connected'], battery['sessions']), (False, 0), 'link and notify sessions')
+    function.__doc__ = '%s while it %s: all is closed, nothing is printed.' % (number.name, name)
+    test(function)
+
+
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    ended_by(each, 'looks for a battery', 'discovery on', ADDRESS + ',absent')
+    ended_by(each, 'asks', 'request', ADDRESS, 'fault * silent')
+
+
 @test
-def interrupted(bench):
-    """Interrupted: exit status 1, nothing on standard output."""
-    sim(bench, ADDRESS + ',absent')
+def hangup_behind_the_readings(bench):
+    """SIGHUP once the readings are printed: the link is closed before the end."""
+    sim(bench)
+    bench.sim('set disconnect-time 1')
     exporter = once(bench)
-    bench.sim.until('discovery on')
-    equal(exporter.stop(signal.SIGINT), 1, 'exit status')
-    equal(exporter.output, b'', 'standard output')
+    bench.sim.until('disconnect ')
+    equal(exporter.stop(signal.SIGHUP), 0, 'exit status')
+    TRUTH.check(Metrics(exporter.output.decode()))
+    equal(bench.sim.battery()['connected'], False, 'the link is up')
+
+
+@test
+def meaningless_signals(bench):
+    """SIGUSR1 and SIGUSR2 do nothing."""
+    sim(bench)
+    bench.sim('fault * no-answer 2')
+    exporter = once(bench)
+    for event in ('connect ', 'request'):
+        bench.sim.until(event)
+        exporter.signal(signal.SIGUSR1)
+        exporter.signal(signal.SIGUSR2)
+    equal(exporter.end(), 0, 'exit status')
+
+
+@test
+def nohup(bench):
+    """What was started to survive a hangup survives it."""
+    sim(bench)
+    bench.sim('fault * no-answer 2')
+    child = subprocess.Popen(WRAPPER + ['nohup', EXPORTER, '--once', ADDRESS],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, env=bench.environment())
+    bench.sim.until('request')
+    child.send_signal(signal.SIGHUP)
+    output, _ = child.communicate(timeout=60 * SLOWDOWN)
+    equal(child.returncode, 0, 'exit status')
+    TRUTH.check(Metrics(output.decode()))
 
 
 @test
