@@ -76,8 +76,9 @@ bool poller_is_stopped(const Poller *poller);
  * lost, and what was due is due. */
 void poller_configure(Poller *poller, const PollerConfig *config);
 
-/** From now on the link is not kept from poll to poll: others need the room, or the battery. */
-void poller_take_turns(Poller *poller);
+/** Whether the link is closed after each poll from now on: others need the room, or the battery. No
+ * poll is lost. */
+void poller_take_turns(Poller *poller, bool turns);
 
 /** Lets go of the battery for @a duration_us, so that another client can connect to it. No poll is
  * due meanwhile. */

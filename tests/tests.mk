@@ -27,6 +27,7 @@ UNIT_TESTS := \
     test-rungs \
     test-scan \
     test-system \
+    test-turns \
     test-unlock \
     test-terminal \
     test-web \

@@ -258,11 +258,18 @@ static gboolean on_recover(void *user, const Battery *battery, RecoveryAction ac
     return FALSE;
 }
 
+/* No other battery is connected. */
+static gboolean on_limited(void *user)
+{
+    (void)user;
+    return FALSE;
+}
+
 static const UnitHost unit_host = {
     .changed = on_unit_changed,
     .published = on_nothing,
     .recover = on_recover,
-    .limited = on_nothing,
+    .limited = on_limited,
     .quiet = TRUE,
 };
 

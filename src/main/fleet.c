@@ -4,6 +4,7 @@
 #include "log.h"
 #include "rungs.h"
 #include "system.h"
+#include "turns.h"
 #include "unit.h"
 
 #include <string.h>
@@ -19,7 +20,11 @@ struct Fleet {
     GPtrArray *leaving;        /* of Unit, owned: no longer wanted, not stopped yet */
     guint sweep;               /* GLib source that frees those that are */
     gboolean started;
-    gboolean turns; /* links are not kept, since the adapter has not enough of them */
+    Turns turns;       /* in LINK_MODE_AUTO */
+    guint turns_timer; /* GLib source: the end of turns, or of the attempt to end them */
+    gboolean crowded;  /* a battery waits for room */
+    guint n_links;     /* that take up room, as of the latest change */
+    guint room;        /* GLib source that lets those try that wait for it */
 };
 
 /* ---- what units need ------------------------------------------------------------------------- */
@@ -35,6 +40,43 @@ static gboolean on_sweep(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
+static gboolean waits_for_room(const Battery *battery)
+{
+    return battery->fault == LINK_FAULT_LIMIT && battery->stage == LINK_CLOSED;
+}
+
+static gboolean on_room(gpointer user)
+{
+    Fleet *fleet = user;
+
+    fleet->room = 0;
+    fleet->crowded = FALSE;
+    for (guint i = 0; i < fleet->units->len; i++)
+        if (waits_for_room(fleet->batteries[i]))
+            unit_kick(fleet->units->pdata[i]);
+    return G_SOURCE_REMOVE;
+}
+
+static guint count_links(const Fleet *fleet)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < fleet->units->len; i++)
+        n += fleet->batteries[i]->stage >= LINK_RESOLVING;
+    return n;
+}
+
+/* Who has found no room waits for its slot's end at worst; a link that has just been closed is room
+ * for one more, and the slot is not lost. */
+static void look_for_room(Fleet *fleet)
+{
+    guint before = fleet->n_links;
+
+    fleet->n_links = count_links(fleet);
+    if (fleet->crowded && fleet->n_links < before && !fleet->room)
+        fleet->room = g_idle_add(on_room, fleet);
+}
+
 static void on_changed(void *user)
 {
     Fleet *fleet = user;
@@ -42,6 +84,7 @@ static void on_changed(void *user)
     /* Not from inside the unit that tells of its end. */
     if (fleet->leaving->len > 0 && !fleet->sweep)
         fleet->sweep = g_idle_add(on_sweep, fleet);
+    look_for_room(fleet);
     fleet->changed(fleet->user);
 }
 
@@ -64,17 +107,86 @@ static gboolean on_recover(void *user, const Battery *battery, RecoveryAction ac
     return rungs_take(fleet->rungs, action, battery);
 }
 
-static void on_limited(void *user)
+static gint64 longest_interval(const Fleet *fleet)
+{
+    gint64 longest_us = 0;
+
+    for (guint i = 0; i < fleet->units->len; i++)
+        longest_us = MAX(longest_us, fleet->batteries[i]->interval_us);
+    return longest_us;
+}
+
+static gboolean takes_turns(const Fleet *fleet)
+{
+    switch (fleet->options->link_mode) {
+    case LINK_MODE_AUTO:
+        return fleet->turns.state == TURNS_TAKING;
+    case LINK_MODE_KEEP:
+        return FALSE;
+    case LINK_MODE_PER_POLL:
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean on_turns_time(gpointer user);
+
+static void set_turns_timer(Fleet *fleet)
+{
+    gint64 left_us = turns_wake_at(&fleet->turns) - g_get_monotonic_time();
+
+    g_clear_handle_id(&fleet->turns_timer, g_source_remove);
+    if (fleet->turns.state != TURNS_KEEPING)
+        fleet->turns_timer =
+            g_timeout_add((guint)CLAMP(left_us / 1000 + 1, 1, G_MAXINT), on_turns_time, fleet);
+}
+
+/* To be called when it is decided anew whether links are kept. */
+static void follow_turns(Fleet *fleet)
+{
+    set_turns_timer(fleet);
+    for (guint i = 0; i < fleet->units->len; i++)
+        unit_take_turns(fleet->units->pdata[i], takes_turns(fleet));
+}
+
+static gboolean on_turns_time(gpointer user)
 {
     Fleet *fleet = user;
 
-    if (fleet->options->link_mode != LINK_MODE_AUTO || fleet->turns)
-        return;
-    fleet->turns = TRUE;
-    log_warn("the adapter holds no more connections; batteries take turns from now on, one "
-             "connection for each poll");
-    for (guint i = 0; i < fleet->units->len; i++)
-        unit_take_turns(fleet->units->pdata[i]);
+    fleet->turns_timer = 0;
+    if (turns_on_time(&fleet->turns, g_get_monotonic_time())) {
+        if (fleet->turns.state == TURNS_TRYING)
+            log_debug("trying again to keep all connections");
+        else
+            log_info("the adapter has had room for all connections for %" G_GINT64_FORMAT
+                     " s; batteries no longer take turns",
+                     fleet->turns.length_us / G_USEC_PER_SEC);
+    }
+    follow_turns(fleet);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_limited(void *user)
+{
+    Fleet *fleet = user;
+    TurnsState before = fleet->turns.state;
+    gint64 now = g_get_monotonic_time();
+
+    fleet->crowded = TRUE;
+    fleet->n_links = count_links(fleet);
+    if (fleet->options->link_mode != LINK_MODE_AUTO)
+        return FALSE;
+    /* The links that were kept take a moment to close. */
+    if (before == TURNS_TAKING)
+        return now - fleet->turns.since_us < longest_interval(fleet);
+    turns_on_limit(&fleet->turns, now, longest_interval(fleet));
+    if (before == TURNS_KEEPING)
+        log_warn("the adapter holds no more connections; batteries take turns from now on, one "
+                 "connection for each poll");
+    else
+        log_debug("the adapter still has no room for all connections");
+    follow_turns(fleet);
+    return TRUE;
 }
 
 static const UnitHost unit_host = {
@@ -95,7 +207,7 @@ static PollerConfig config_of(const Fleet *fleet, guint i)
         /* Spread over the interval: the radio does one thing at a time. */
         .offset_us = spec->interval_us * i / fleet->options->batteries->len,
         .renew_us = spec->renew_us,
-        .turns = fleet->turns || fleet->options->link_mode == LINK_MODE_PER_POLL,
+        .turns = takes_turns(fleet),
         .seed = g_random_int(),
     };
 }
@@ -176,6 +288,8 @@ Fleet *fleet_new(Bluez *bluez, const Options *options, FleetChanged changed, voi
 void fleet_free(Fleet *fleet)
 {
     g_clear_handle_id(&fleet->sweep, g_source_remove);
+    g_clear_handle_id(&fleet->room, g_source_remove);
+    g_clear_handle_id(&fleet->turns_timer, g_source_remove);
     g_ptr_array_unref(fleet->units);
     g_ptr_array_unref(fleet->leaving);
     g_free(fleet->batteries);
@@ -209,9 +323,21 @@ gboolean fleet_is_stopped(const Fleet *fleet)
     return are_stopped(fleet->units) && are_stopped(fleet->leaving);
 }
 
+/* What was found out about the room is of no interest where the options decide. */
+static void forget_turns(Fleet *fleet)
+{
+    if (fleet->options->link_mode == LINK_MODE_AUTO)
+        return;
+    if (fleet->options->link_mode == LINK_MODE_KEEP && fleet->turns.state == TURNS_TAKING)
+        log_info("batteries no longer take turns");
+    fleet->turns = (Turns){.state = TURNS_KEEPING};
+    set_turns_timer(fleet);
+}
+
 void fleet_follow(Fleet *fleet)
 {
     rungs_follow(fleet->rungs, fleet->options);
+    forget_turns(fleet);
     bring_units(fleet);
 }
 

@@ -160,11 +160,10 @@ static void host_published(void *host)
 static void host_fault(void *host)
 {
     Unit *unit = host;
+    gboolean settled = unit->battery.fault == LINK_FAULT_LIMIT && unit->host->limited(unit->user);
 
-    if (!unit->host->quiet)
+    if (!unit->host->quiet && !settled)
         tell_fault(unit);
-    if (unit->battery.fault == LINK_FAULT_LIMIT)
-        unit->host->limited(unit->user);
 }
 
 static void host_changed(void *host)
@@ -229,8 +228,7 @@ void unit_set_password(Unit *unit, const char *password)
 {
     poller_set_password(unit->poller, (const uint8_t *)password);
     bluez_link_set_passkey(unit->link, password);
-    if (!poller_is_stopped(unit->poller))
-        poller_link_events.kick(unit->poller); /* it may be what was missing */
+    unit_kick(unit); /* it may be what was missing */
 }
 
 void unit_configure(Unit *unit, const char *name, const PollerConfig *config)
@@ -249,9 +247,15 @@ void unit_stop(Unit *unit)
     poller_stop(unit->poller);
 }
 
-void unit_take_turns(Unit *unit)
+void unit_take_turns(Unit *unit, gboolean turns)
 {
-    poller_take_turns(unit->poller);
+    poller_take_turns(unit->poller, turns);
+}
+
+void unit_kick(Unit *unit)
+{
+    if (!poller_is_stopped(unit->poller))
+        poller_link_events.kick(unit->poller);
 }
 
 void unit_release(Unit *unit, gint64 duration_us)

@@ -22,8 +22,9 @@ typedef struct {
     void (*published)(void *user);
     /** Does POWER_CYCLE or COMMAND for the sake of @a battery. @return whether it was begun */
     gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
-    /** The adapter has no room for another link. */
-    void (*limited)(void *user);
+    /** The adapter has no room for another link. @return whether the host makes room, and nothing
+     * is to be logged */
+    gboolean (*limited)(void *user);
     gboolean quiet; /**< the host itself reports what happens; nothing is logged */
 } UnitHost;
 
@@ -41,7 +42,9 @@ void unit_configure(Unit *unit, const char *name, const PollerConfig *config);
 void unit_start(Unit *unit);
 void unit_stop(Unit *unit);
 /** See poller_take_turns(). */
-void unit_take_turns(Unit *unit);
+void unit_take_turns(Unit *unit, gboolean turns);
+/** Tries at once to connect where it waits to do so. */
+void unit_kick(Unit *unit);
 /** See poller_release(). */
 void unit_release(Unit *unit, gint64 duration_us);
 gboolean unit_is_stopped(const Unit *unit);

@@ -203,7 +203,8 @@ static void on_down(void *user, LinkFault fault, const char *detail)
     } else if (poller->state == CLOSING && poller->reason == SESSION_RENEWAL) {
         open_link(poller);
     } else if (poller->state == CLOSING && poller->reason == SESSION_TURN) {
-        wait_until(poller, poller->slot_end);
+        /* A slot that has begun while the link was being closed is due. */
+        wait_until(poller, poller->slot_due ? poller_now(poller) : poller->slot_end);
     } else if (poller->state == CLOSING) {
         wait_before_opening(poller);
     } else {
@@ -332,11 +333,11 @@ void poller_configure(Poller *poller, const PollerConfig *config)
     poller_rearm(poller);
 }
 
-void poller_take_turns(Poller *poller)
+void poller_take_turns(Poller *poller, bool turns)
 {
     PollerConfig config = poller->config;
 
-    config.turns = true;
+    config.turns = turns;
     poller_configure(poller, &config);
 }
 

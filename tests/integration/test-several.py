@@ -154,6 +154,89 @@ def links_run_out(bench):
     equal(exporter.count_log('take turns'), 1, 'lines')
 
 
+def sessions(metrics):
+    return metrics.sum('bms_link_sessions_total')
+
+
+def until_kept(exporter, n, limit=90):
+    """Waits until n batteries have been polled six times in one session each."""
+    seen = {}
+
+    def kept(metrics):
+        began, polls = seen.get(sessions(metrics), (None, {}))
+        now = metrics.all('bms_polls_total')
+        if began is None or metrics.sum('bms_connected') != n:
+            seen.clear()
+            seen[sessions(metrics)] = (True, now)
+            return False
+        return all(now[key] >= polls[key] + 6 for key in now)
+    return exporter.until(kept, 'links that are kept', limit)
+
+
+SHORT = ',steady,known,no-lose-first'
+
+
+def short_of_links(bench, *arguments):
+    bench.start_bus()
+    bench.start_sim(ADDRESS + SHORT, ADDRESS2 + SHORT)
+    bench.sim('set link-limit 1')
+    exporter = bench.start(*arguments, ADDRESS + '=first', ADDRESS2 + '=second')
+    exporter.logged('the adapter holds no more connections; batteries take turns')
+    return exporter, exporter.until(
+        lambda m: all(m('bms_link_sessions_total', battery=b, reason='turn') >= 2
+                      for b in ('first', 'second')) and m.sum('bms_up') == 2, 'turns of each')
+
+
+@test
+def links_are_kept_after_reload(bench):
+    """link = keep in the file ends the turns that have begun, and loses no poll."""
+    path = bench.directory + '/config'
+
+    def write(mode):
+        with open(path, 'w') as file:
+            file.write('[exporter]\npoll.interval = 1\nlink = %s\n' % mode)
+    write('auto')
+    exporter, before = short_of_links(bench, '--config=' + path)
+    bench.sim('set link-limit 0')
+    write('keep')
+    exporter.signal(signal.SIGHUP)
+    exporter.logged('the options were read again')
+    metrics = until_kept(exporter, 2)
+    equal(metrics.sum('bms_poll_failures_total'), before.sum('bms_poll_failures_total'),
+          'failed polls')
+    equal(exporter.count_log('batteries no longer take turns'), 1, 'lines')
+
+
+@test
+def room_comes_back(bench):
+    """Turns end a while after the adapter was short of links, and lose no poll."""
+    exporter, before = short_of_links(bench, '--poll.interval=1')
+    bench.sim('set link-limit 0')
+    metrics = until_kept(exporter, 2)
+    equal(metrics.sum('bms_poll_failures_total'), before.sum('bms_poll_failures_total'),
+          'failed polls')
+    exporter.logged('the adapter has had room for all connections', limit=90)
+    equal(exporter.count_log('batteries take turns'), 1, 'lines')
+
+
+@test
+def room_does_not_come_back(bench):
+    """Where the room stays short, an attempt to keep links loses no poll and is not logged."""
+    exporter, before = short_of_links(bench, '--poll.interval=1')
+
+    def tried(metrics):
+        return bench.sim.seen('connect-failed')[-1:] != first
+    first = bench.sim.seen('connect-failed')[-1:]
+    exporter.until(tried, 'an attempt to keep links', limit=90)
+    turns = exporter.metrics().sum('bms_link_sessions_total', reason='turn')
+    metrics = exporter.until(
+        lambda m: m.sum('bms_link_sessions_total', reason='turn') >= turns + 6, 'turns again')
+    equal(metrics.sum('bms_poll_failures_total'), before.sum('bms_poll_failures_total'),
+          'failed polls')
+    equal(exporter.count_log('holds no more connections; batteries'), 1, 'lines')
+    equal(exporter.count_log('what helps'), 0, 'lines about the limit')
+
+
 @test
 def links_are_kept(bench):
     """--link=keep does not let go of a link that is there, though there is no room for the others."""

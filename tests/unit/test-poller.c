@@ -1048,13 +1048,46 @@ static void test_turns_from_now_on(void)
     World *world = world_running();
 
     g_assert_true(world->link_up);
-    poller_take_turns(world->poller);
+    poller_take_turns(world->poller, true);
     run_until(world, world->now + world->close_time + S / 10);
     g_assert_false(world->link_open);
     run_until(world, world->now + 60 * S);
     g_assert_cmpuint(failures(world), ==, 0);
     g_assert_cmpuint(world->opens, >=, 6);
     world_free(world);
+}
+
+/* There is room again: the link of the next poll is kept. */
+static void test_turns_end(void)
+{
+    World *world =
+        world_new(&(PollerConfig){.interval_us = 10 * S, .renew_us = 0, .turns = true, .seed = 1});
+
+    run_until(world, world->now + 60 * S);
+    world->opens = 0;
+    poller_take_turns(world->poller, false);
+    run_until(world, world->now + 60 * S);
+    g_assert_true(world->link_up);
+    g_assert_cmpuint(world->opens, <=, 1);
+    g_assert_cmpuint(failures(world), ==, 0);
+    world_free(world);
+}
+
+/* In the middle of a turn, too: whatever the link is doing. */
+static void test_turns_end_at_any_time(void)
+{
+    for (int64_t at = 0; at < 10 * S; at += S / 20) {
+        World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .turns = true, .seed = 1});
+
+        run_until(world, world->now + 30 * S + at);
+        poller_take_turns(world->poller, false);
+        run_until(world, world->now + 30 * S);
+        g_assert_true(world->link_up);
+        poller_take_turns(world->poller, true);
+        run_until(world, world->now + 30 * S);
+        g_assert_cmpuint(failures(world), ==, 0);
+        world_free(world);
+    }
 }
 
 /* A battery that is away tries once a slot, however short the wait would be else. */
@@ -1289,6 +1322,8 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/suspend/what-lasts", test_suspend_ends_what_lasts);
     g_test_add_func("/poller/turns", test_turns);
     g_test_add_func("/poller/turns-from-now-on", test_turns_from_now_on);
+    g_test_add_func("/poller/turns-end", test_turns_end);
+    g_test_add_func("/poller/turns-end-at-any-time", test_turns_end_at_any_time);
     g_test_add_func("/poller/turns-absent", test_turns_with_an_absent_battery);
     g_test_add_func("/poller/release", test_release);
     g_test_add_func("/poller/release-any-time", test_release_any_time);
