@@ -40,6 +40,7 @@ LIB_SOURCES := \
     src/main/app.c \
     src/main/check.c \
     src/main/check_battery.c \
+    src/main/check_ports.c \
     src/main/classify.c \
     src/main/config.c \
     src/main/fleet.c \

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * --check: bus, bluetoothd, policy, adapter and power, then one battery after the other, then the
- * addresses to listen on, which depend on none of them.
+ * addresses to listen on. Those are looked at before the batteries, since a service that runs
+ * already knows how its batteries are.
  */
 #include "advice.h"
 #include "check_battery.h"
+#include "check_ports.h"
 #include "log.h"
 #include "modes.h"
 #include "passwords.h"
 #include "signals.h"
-#include "web.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,8 +27,8 @@ typedef struct {
     Report report;
     Passwords *passwords;  /* NULL if they cannot be read */
     CheckBattery *battery; /* the one that is being checked, or NULL */
+    CheckPorts *ports;     /* NULL before the machine is checked */
     guint next_battery;
-    guint next_address;
     guint timer; /* GLib source: bounds what is going on */
     guint idle;  /* GLib source: looks at what stands in the way */
     gboolean begun;
@@ -101,70 +102,6 @@ static void on_signal(void *user, int number, gboolean again)
         stop(check);
 }
 
-/* ---- where to listen ------------------------------------------------------------------------- */
-
-static void check_addresses(Check *check);
-
-static const char *address_of(const Check *check)
-{
-    return check->options->listen[check->next_address];
-}
-
-static void next_address(Check *check)
-{
-    check->next_address++;
-    check_addresses(check);
-}
-
-/* The address is taken; @a answer is what is served there. */
-static void on_probed(void *user, const char *answer)
-{
-    Check *check = user;
-    g_autofree char *detail = NULL;
-
-    if (check->stopping)
-        return;
-    if (answer && strstr(answer, "bms-exporter")) {
-        detail = g_strdup_printf("%s: a bms-exporter serves there already", address_of(check));
-        report_note(&check->report, "port", detail);
-    } else {
-        detail = g_strdup_printf("%s: taken by another program", address_of(check));
-        report_wrong(&check->report, "port", detail,
-                     "\"sudo ss -ltnp\" shows which; stop it, or choose another "
-                     "--web.listen-address");
-    }
-    next_address(check);
-}
-
-/* @return FALSE if the answer is still to come */
-static gboolean check_address(Check *check)
-{
-    const char *address = address_of(check);
-    g_autoptr(GError) error = NULL;
-
-    if (web_try_listen(address, &error)) {
-        g_autofree char *detail = g_strdup_printf("%s is free", address);
-
-        report_ok(&check->report, "port", detail);
-    } else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE)) {
-        web_probe(address, "/", on_probed, check);
-        return FALSE;
-    } else {
-        report_wrong(&check->report, "port", error->message, "choose another --web.listen-address");
-    }
-    return TRUE;
-}
-
-static void check_addresses(Check *check)
-{
-    while (address_of(check)) {
-        if (!check_address(check))
-            return;
-        check->next_address++;
-    }
-    finish(check);
-}
-
 /* ---- batteries ------------------------------------------------------------------------------- */
 
 static void check_batteries(Check *check);
@@ -194,6 +131,37 @@ static const char *password_of(const Check *check, const BatterySpec *spec)
     return check->passwords ? passwords_find(check->passwords, spec->address) : NULL;
 }
 
+static const char *name_of(const BatterySpec *spec)
+{
+    return spec->name ? spec->name : spec->address;
+}
+
+/* A running service has more to say of its battery than we could find out beside it.
+ * @return whether nothing is left to be checked */
+static gboolean tell_service(Check *check, const BatterySpec *spec)
+{
+    const char *where;
+    LinkFault fault;
+    ServiceView view = check_ports_view(check->ports, spec->address, &where, &fault);
+    g_autofree char *detail = NULL;
+
+    switch (view) {
+    case SERVICE_UNKNOWN:
+        return FALSE;
+    case SERVICE_READS:
+        detail = g_strdup_printf("read by the bms-exporter that serves on %s; stop it to have each "
+                                 "step checked",
+                                 where);
+        break;
+    case SERVICE_FAILS:
+        detail = g_strdup_printf("not read by the bms-exporter that serves on %s%s%s", where,
+                                 fault == LINK_FAULT_NONE ? "" : ": ", link_fault_text(fault));
+        break;
+    }
+    report_note(&check->report, name_of(spec), detail);
+    return view == SERVICE_READS;
+}
+
 static void check_batteries(Check *check)
 {
     const GPtrArray *specs = check->options->batteries;
@@ -203,14 +171,16 @@ static void check_batteries(Check *check)
     while (check->next_battery < specs->len) {
         const BatterySpec *spec = specs->pdata[check->next_battery++];
 
-        if (bluez_fault(check->bluez, NULL) == LINK_FAULT_NONE) {
+        if (bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE) {
+            report_skipped(&check->report, name_of(spec));
+        } else if (!tell_service(check, spec)) {
             check->battery = check_battery_new(check->bluez, spec, password_of(check, spec),
                                                &check->report, on_battery_done, check);
             return;
         }
-        report_skipped(&check->report, spec->name ? spec->name : spec->address);
     }
-    check_addresses(check);
+    check_ports_tell(check->ports, &check->report);
+    finish(check);
 }
 
 /* ---- the machine ----------------------------------------------------------------------------- */
@@ -241,6 +211,14 @@ static void tell_machine(Check *check, LinkFault fault, const Advice *advice)
     }
 }
 
+static void on_ports_known(void *user)
+{
+    Check *check = user;
+
+    if (!check->stopping)
+        check_batteries(check);
+}
+
 static void begin(Check *check, LinkFault fault, Advice *advice)
 {
     check->begun = TRUE;
@@ -248,7 +226,7 @@ static void begin(Check *check, LinkFault fault, Advice *advice)
     tell_machine(check, fault, advice);
     advice_clear(advice);
     read_passwords(check);
-    check_batteries(check);
+    check->ports = check_ports_new(check->options, on_ports_known, check);
 }
 
 static gboolean on_look(gpointer user)
@@ -310,6 +288,7 @@ int check_run(const Options *options)
     g_clear_handle_id(&check.timer, g_source_remove);
     g_clear_handle_id(&check.idle, g_source_remove);
     g_clear_pointer(&check.battery, check_battery_free);
+    g_clear_pointer(&check.ports, check_ports_free);
     bluez_free(check.bluez);
     g_clear_pointer(&check.passwords, passwords_free);
     output_free(check.report.output);

@@ -273,11 +273,11 @@ battery('StartNotify fails', 'notifications', '^notifications could not be switc
         'bluetoothctl remove ' + ADDRESS, FAULT + 'notify-fail org.bluez.Error.Failed no')
 battery('silence', '03', '^connected but silent', 'wake', FAULT + 'silent')
 battery('an echo', '03', 'wants to be paired', 'six digits', FAULT + 'echo')
-battery('noise', '03', 'damaged', 'inverter', FAULT + 'corrupt')
+battery('noise', '03', 'corrupted', 'inverter', FAULT + 'corrupt')
 battery('a refusal', '03', 'refuses', 'close the phone app', FAULT + 'error-status 81 03')
 battery('a refusal of 04 only', '04', 'refuses', 'close the phone app',
         FAULT + 'error-status 81 04')
-battery('noise instead of 04 only', '04', 'damaged', 'inverter', 'frame %s 04 dd0400020cf8000077' % ADDRESS)
+battery('noise instead of 04 only', '04', 'corrupted', 'inverter', 'frame %s 04 dd0400020cf8000077' % ADDRESS)
 battery('the link drops before an answer', '03', 'the connection broke', 'closer',
         FAULT + 'silent', FAULT + 'drop-every 1')
 battery('writing fails', '03', '^writing failed: no$', None,
@@ -335,9 +335,59 @@ def second_attempt(bench):
     check('ok     house: 04: ' in text and text.endswith('All is well.\n'), text)
 
 
+def beside_service(bench, *arguments, address=ADDRESS + '=house'):
+    listen = '127.0.0.1:%d' % bench.exporter.port
+    return start(bench, '--web.listen-address=' + listen, address, *arguments), listen
+
+
+@test
+def beside_healthy_service(bench):
+    """A battery that the running service reads is well, and keeps its link"""
+    bench.up(ADDRESS + '=the bank')
+    running = bench.exporter
+    running.fresh()
+    exporter, listen = beside_service(bench)
+    report = Report(exporter, 0)
+    report.ok(*MACHINE)
+    equal(report.detail('house', 'note'), 'read by the bms-exporter that serves on %s; stop it to '
+          'have each step checked' % listen, 'battery')
+    equal(report.detail('port', 'note'), listen + ': a bms-exporter serves there already', 'port')
+    report.missing('house: range')
+    equal(running.metrics()('bms_up'), 1, 'bms_up')
+    equal(bench.sim.battery()['links'], 1, 'links')
+
+
+@test
+def beside_failing_service(bench):
+    """A battery that the running service holds and does not read is wrong"""
+    bench.start_bus()
+    bench.start_sim(ADDRESS)
+    bench.sim(FAULT + 'silent', 'set latency 0.01')
+    running = bench.start('--poll.interval=30', '--link=keep')
+    bench.sim.until('request')
+    exporter, listen = beside_service(bench)
+    report = Report(exporter, 1)
+    check(report.detail('house', 'note').startswith(
+        'not read by the bms-exporter that serves on ' + listen), 'note')
+    report.wrong('house: range', 'connected already', 'stop bms-exporter')
+    equal(bench.sim.battery()['connected'], True, 'connected')
+    check(running.metrics()('bms_up') == 0, 'bms_up')
+
+
+@test
+def beside_service_of_another(bench):
+    """A battery that the running service does not know is checked"""
+    bench.up(battery=ADDRESS + ',steady')
+    bench.exporter.fresh()
+    exporter, _ = beside_service(bench, address=ADDRESS2 + '=house')
+    report = Report(exporter, 1)
+    report.missing('house')
+    report.wrong('house: range', 'not found', 'phone app')
+
+
 @test
 def connected_already(bench):
-    """A battery that a running exporter reads keeps its link"""
+    """A battery that a program elsewhere reads keeps its link"""
     bench.up()
     running = bench.exporter
     running.fresh()
