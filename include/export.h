@@ -31,6 +31,10 @@ ExportFormat export_negotiate(const char *accept);
 
 const char *export_content_type(ExportFormat format);
 
+/** Whether @a text becomes a label that says the same: valid UTF-8 without control characters.
+ * Others are exported with U+FFFD in their place, and may become equal. */
+gboolean export_is_verbatim(const char *text);
+
 /** Appends the whole exposition to @a out. */
 void export_metrics(const ExportView *view, ExportFormat format, GString *out);
 

@@ -44,6 +44,7 @@ LIB_SOURCES := \
     src/main/classify.c \
     src/main/config.c \
     src/main/fleet.c \
+    src/main/names.c \
     src/main/options.c \
     src/main/passwords.c \
     src/main/report.c \

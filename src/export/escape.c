@@ -2,6 +2,8 @@
 /* Text from outside, made fit for each output. */
 #include "escape.h"
 
+#include "export.h"
+
 #include "text.h"
 
 #define REPLACEMENT_CHARACTER "\xEF\xBF\xBD" /* U+FFFD */
@@ -114,4 +116,12 @@ void escape_help(GString *out, const char *text)
 void escape_html(GString *out, const char *text)
 {
     append(out, text, html_substitute);
+}
+
+gboolean export_is_verbatim(const char *text)
+{
+    while (*text != '\0')
+        if (!take(&text))
+            return FALSE;
+    return TRUE;
 }

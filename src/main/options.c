@@ -5,6 +5,7 @@
 #include "battery.h"
 #include "bluez.h"
 #include "config.h"
+#include "names.h"
 #include "values.h"
 #include "version.h"
 #include "web.h"
@@ -40,24 +41,6 @@ static void battery_spec_free(gpointer data)
     g_free(spec);
 }
 
-static gboolean check_name(const char *argument, const char *name, GError **error)
-{
-    if (*name == '\0' || strlen(name) >= BATTERY_NAME_SIZE || !g_utf8_validate(name, -1, NULL)) {
-        value_wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument,
-                    BATTERY_NAME_SIZE - 1);
-        return FALSE;
-    }
-    for (const char *c = name; *c; c++) {
-        if (g_ascii_iscntrl(*c) || strchr("\"'\\", *c)) {
-            value_wrong(error,
-                        "%s: a name may not contain quotes, backslashes or control characters",
-                        argument);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
 static gboolean add_battery(Options *options, const char *argument, GError **error)
 {
     GPtrArray *batteries = options->batteries;
@@ -71,7 +54,7 @@ static gboolean add_battery(Options *options, const char *argument, GError **err
                     text ? text : argument);
         return FALSE;
     }
-    if (name && !check_name(argument, name, error))
+    if (name && !name_check(argument, name, error))
         return FALSE;
     for (guint i = 0; i < batteries->len; i++) {
         const BatterySpec *other = batteries->pdata[i];
@@ -80,7 +63,7 @@ static gboolean add_battery(Options *options, const char *argument, GError **err
             value_wrong(error, "%s is given twice", address);
             return FALSE;
         }
-        if (strcmp(other->name ? other->name : other->address, name ? name : address) == 0) {
+        if (name_is_same(other->name ? other->name : other->address, name ? name : address)) {
             value_wrong(error, "the name \"%s\" is given to two batteries", name ? name : address);
             return FALSE;
         }

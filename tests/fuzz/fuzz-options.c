@@ -10,6 +10,7 @@
 
 #include "battery.h"
 #include "bluez.h"
+#include "export/escape.h"
 #include "main/options.h"
 
 #include <string.h>
@@ -37,6 +38,18 @@ static bool asks_for_help(const char *argument)
                               : strpbrk(argument, "h?") != NULL;
 }
 
+/** Two batteries are two series, after all that is done to a label. */
+static void check_differ(const BatterySpec *one, const BatterySpec *other)
+{
+    g_autoptr(GString) a = g_string_new(NULL);
+    g_autoptr(GString) b = g_string_new(NULL);
+
+    CHECK(strcmp(one->address, other->address) != 0);
+    escape_label(a, one->name ? one->name : one->address);
+    escape_label(b, other->name ? other->name : other->address);
+    CHECK(!g_string_equal(a, b));
+}
+
 static void check_batteries(const Options *options)
 {
     const GPtrArray *batteries = options->batteries;
@@ -53,7 +66,7 @@ static void check_batteries(const Options *options)
             CHECK(g_utf8_validate(spec->name, -1, NULL));
         }
         for (guint j = 0; j < i; j++)
-            CHECK(strcmp(((const BatterySpec *)batteries->pdata[j])->address, address) != 0);
+            check_differ(spec, batteries->pdata[j]);
     }
 }
 

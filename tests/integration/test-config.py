@@ -185,6 +185,7 @@ def mistake(name, text, pattern):
     function.__doc__ = 'A file with a mistake is refused: ' + name
 
 
+mistake('a name with a C1 control', '[%s]\nname = a\u0085b\n' % ADDRESS, 'control characters')
 mistake('unknown option', '[exporter]\npoll.intervall = 1\n' + group(ADDRESS),
         r'\[exporter\] poll.intervall: there is no such setting')
 mistake('what is no setting', '[exporter]\nonce = true\n' + group(ADDRESS),

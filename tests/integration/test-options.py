@@ -53,6 +53,15 @@ wrong('the same address twice', ADDRESS + ' is given twice', ADDRESS, ADDRESS)
 wrong('the same address twice, in another case', 'is given twice', ADDRESS, ADDRESS.lower())
 wrong('the same name twice', 'the name "x" is given to two', ADDRESS + '=x', ADDRESS2 + '=x')
 wrong('an address as the name of another', 'is given to two', ADDRESS, ADDRESS2 + '=' + ADDRESS)
+wrong('a name in another normalization', 'is given to two', ADDRESS + '=caf\u00e9',
+      ADDRESS2 + '=cafe\u0301')
+wrong('an address as the name of another, in another case', 'is given to two', ADDRESS,
+      ADDRESS2 + '=' + ADDRESS.lower())
+wrong('a name with a C1 control', 'control characters', ADDRESS + '=a\u0085b')
+wrong('two names that differ in C1 controls', 'control characters', ADDRESS + '=a\u0080b',
+      ADDRESS2 + '=a\u009fb')
+wrong('a name that turns the text', 'control characters', ADDRESS + '=a\u202eb')
+wrong('a name with a line separator', 'control characters', ADDRESS + '=a\u2028b')
 wrong('an empty name', 'a name has 1 to', ADDRESS + '=')
 wrong('a name that is too long', 'a name has 1 to', ADDRESS + '=' + 'x' * 64)
 wrong('a name with a double quote', 'may not contain quotes', ADDRESS + '=a"b')
@@ -141,7 +150,8 @@ def good_values(bench):
     for arguments in (('--poll.interval=500ms',), ('--poll.interval=1h',), ('--session.renew=0',),
                       ('--session.renew', '10m'), ('--adapter=hci12',), ('--log.level=debug',),
                       ('--adapter=aa:bb:cc:dd:ee:ff',), ('--web.telemetry-path=/a/b-c_d',),
-                      ('--metrics.no-legacy',), (ADDRESS2 + '=ü' + 'x' * 61,)):
+                      ('--metrics.no-legacy',), (ADDRESS2 + '=ü' + 'x' * 61,),
+                      (ADDRESS2 + '=\U0001f50b\ufe0f',)):
         # With --once and no bus it ends by itself, with status 1: past the command line.
         exporter = bench.start('--once', *arguments, ADDRESS, hand_over=False)
         equal(exporter.end(), 1, 'exit status with %s: %s' % (arguments, exporter.log))
