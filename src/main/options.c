@@ -100,6 +100,15 @@ typedef struct {
     gboolean version;
 } Words;
 
+/* ADDRESS[=NAME] */
+static gboolean is_battery(const char *text)
+{
+    g_autofree char *address = g_strndup(text, strcspn(text, "="));
+    char parsed[18];
+
+    return bluez_parse_address(address, parsed);
+}
+
 /* Which of the modes it is to run in, and whether they have the batteries that they need. */
 static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
@@ -110,8 +119,11 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
         value_wrong(error, "only one of --once, --scan and --check can be done at a time");
         return FALSE;
     }
-    if (words->scan && words->addresses && words->addresses[0]) {
-        value_wrong(error, "--scan takes no battery; it lists what is in range");
+    if (words->scan && ((words->addresses && words->addresses[0]) || is_battery(words->scan))) {
+        value_wrong(error,
+                    "--scan takes no battery, it lists what is in range; to look for what is "
+                    "wrong with one: bms-exporter --check %s",
+                    is_battery(words->scan) ? words->scan : words->addresses[0]);
         return FALSE;
     }
     if (words->scan)

@@ -113,8 +113,12 @@ wrong('a switch with a value', '', '--once=maybe', ADDRESS)
 wrong('a check with a value', '--check takes no value', '--check=' + ADDRESS)
 for value in ('', 'x', '0', '0.9', '301', '6m', '-1'):
     wrong('--scan "%s"' % value, '--scan: ', '--scan=' + value)
-wrong('a scan for a battery', '--scan takes no battery', '--scan=5', ADDRESS)
-wrong('a scan of an address', '--scan: ".*" is not a time', '--scan', ADDRESS)
+wrong('a scan for a battery', '--scan takes no battery, .*: bms-exporter --check ' + ADDRESS,
+      '--scan=5', ADDRESS)
+wrong('a scan of an address', '--scan takes no battery, .*: bms-exporter --check ' + ADDRESS,
+      '--scan', ADDRESS)
+wrong('a scan of a battery', '--scan takes no battery, .*: bms-exporter --check %s=x' % ADDRESS,
+      '--scan=%s=x' % ADDRESS)
 wrong('two modes', 'only one of', '--scan', '--check')
 wrong('two others', 'only one of', '--once', '--scan')
 wrong('two other modes', 'only one of', '--once', '--check', ADDRESS)

@@ -6,12 +6,13 @@ relies on, or will be tried with.
 """
 import os
 import re
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
-from harness import ADDRESS, Bench, Process, check, equal
+from harness import ADDRESS, SIM, SLOWDOWN, Bench, Process, check, equal
 from readings import TRUTH, true_board
 from tap import run, test
 
@@ -401,6 +402,20 @@ def terminated(bench):
     equal(monitor.until('hci0 removed'),
           [SHORT + ' ServicesResolved=false Connected=false', 'hci0 Powered=false',
            SHORT + ' removed', 'hci0 removed'], 'order')
+
+
+@test
+def send(bench):
+    """bms-sim --send gives commands to one that runs, and prints the answers."""
+    connected(bench)
+    good = subprocess.run([SIM, '--send=' + bench.sim.path, 'fault * silent', 'ping'],
+                          capture_output=True, timeout=20 * SLOWDOWN)
+    equal((good.returncode, good.stdout, good.stderr), (0, b'ok\nok\n', b''), 'two commands')
+    bad = subprocess.run([SIM, '--send=' + bench.sim.path, 'nonsense', 'ping'],
+                         capture_output=True, timeout=20 * SLOWDOWN)
+    equal((bad.returncode, bad.stdout[:6]), (1, b'error '), 'a wrong command')
+    nobody = subprocess.run([SIM, '--send=/nonexistent', 'ping'], capture_output=True)
+    check(nobody.returncode == 1 and b'/nonexistent: ' in nobody.stderr, 'nobody there')
 
 
 run(Bench)

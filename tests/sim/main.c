@@ -296,6 +296,7 @@ static void sim_free(struct sim *sim)
 struct arguments {
     char **batteries, **adapters;
     char *control;
+    char *send;
     gint64 seed;
     gboolean quiet;
 };
@@ -364,6 +365,8 @@ int main(int argc, char **argv)
          "hciN[,ADDRESS][,off]"},
         {"control", 0, 0, G_OPTION_ARG_STRING, &arguments.control,
          "Take commands on this Unix socket (- for standard input)", "PATH"},
+        {"send", 0, 0, G_OPTION_ARG_FILENAME, &arguments.send,
+         "Send the other arguments as commands to the bms-sim with this socket, and exit", "PATH"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &arguments.seed, "Seed of all that is random", "N"},
         {"quiet", 0, 0, G_OPTION_ARG_NONE, &arguments.quiet, "Do not list the batteries", NULL},
         {0},
@@ -375,11 +378,17 @@ int main(int argc, char **argv)
 
     setlocale(LC_CTYPE, ""); /* names of batteries may be UTF-8 */
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
+    if (!g_option_context_parse(context, &argc, &argv, &error) ||
+        (argc > 1) != (arguments.send != NULL)) {
         fprintf(stderr, "bms-sim: %s\n", error != NULL ? error->message : "unexpected argument");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    if (arguments.send != NULL) {
+        status = sim_send(arguments.send, argv + 1);
+        g_free(arguments.send);
+        return status;
+    }
     sim_init(&sim);
     if (set_up(&sim, &arguments, &error)) {
         guint on_int = g_unix_signal_add(SIGINT, on_signal, &sim);

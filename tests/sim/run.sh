@@ -4,7 +4,7 @@
 # Arguments go to the exporter. CONTROL= names the simulator's control socket.
 set -eu
 
-build=$(dirname "$0")/../../build
+build=$(cd "$(dirname "$0")/../.." && pwd)/build
 directory=$(mktemp -d)
 control=${CONTROL:-$directory/control}
 bus=
@@ -36,7 +36,8 @@ read -r _ <"$directory/ready"
 cat <<END
 A simulated battery. Look at  http://localhost:8000/
                     metrics:  http://localhost:8000/metrics
-                    trouble:  socat - UNIX-CONNECT:$control   (see tests/sim/README.md)
+                    trouble:  $build/bms-sim --send=$control 'fault * silent'
+                              (and 'clear *'; tests/sim/README.md has more)
                  a real one:  make run MAC=AA:BB:CC:DD:EE:FF
 Ctrl-C ends it.
 END

@@ -399,4 +399,9 @@ double sim_draw(struct sim *sim, struct range range);
 guint sim_after(double seconds, GSourceFunc function, gpointer data);
 void sim_cancel(guint *timer);
 
+/** Sends commands to the bms-sim whose control socket is at @a path, and prints the answers.
+ * @param commands ended by NULL
+ * @return exit status: 0 if each was answered by ok */
+int sim_send(const char *path, char *const *commands);
+
 #endif

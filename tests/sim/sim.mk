@@ -20,4 +20,5 @@ SIM_SOURCES := \
 	tests/sim/control_commands.c \
 	tests/sim/control_adapter.c \
 	tests/sim/control_set.c \
-	tests/sim/control_status.c
+	tests/sim/control_status.c \
+	tests/sim/send.c
