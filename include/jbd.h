@@ -186,6 +186,7 @@ enum {
 
 /** Bits of JbdBasic.fet. */
 enum {
+    JBD_PROTECTION_SOFTWARE_LOCK = 1 << 12, /**< no protection: the owner has switched a FET off */
     JBD_FET_CHARGE = 1 << 0,
     JBD_FET_DISCHARGE = 1 << 1,
     JBD_FET_TENFOLD = 1 << 7, /**< current and capacity come in units of 100 mA and 100 mAh */

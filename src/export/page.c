@@ -243,9 +243,12 @@ static void append_cells(GString *out, const JbdCells *cells, uint32_t balancing
 static void append_readings(GString *out, const Battery *battery)
 {
     const JbdBasic *basic = &battery->basic;
+    const unsigned protections = basic->protection & ~(unsigned)JBD_PROTECTION_SOFTWARE_LOCK;
 
     append_charge(out, basic);
-    append_alerts(out, "bad", basic->protection, jbd_protection_name);
+    append_alerts(out, "bad", protections, jbd_protection_name);
+    append_alerts(out, "warn", basic->protection & JBD_PROTECTION_SOFTWARE_LOCK,
+                  jbd_protection_name);
     if (basic->has_tail)
         append_alerts(out, "warn", basic->tail.alarms & ((1U << ALARMS_WITH_MEANING) - 1),
                       jbd_alarm_name);
@@ -308,9 +311,49 @@ static void append_identity(GString *out, const Battery *battery)
     g_string_append(out, "</p>\n");
 }
 
-static void append_badge(GString *out, const char *class, const char *text)
+typedef struct {
+    const char *class;
+    const char *text;
+} Badge;
+
+/** The worst that the readings say, in one word: the reader thinks of the battery. */
+static Badge badge_of_readings(const JbdBasic *basic)
 {
-    g_string_append_printf(out, "<span class=\"badge %s\">%s</span>", class, text);
+    const gboolean charge = (basic->fet & JBD_FET_CHARGE) != 0;
+    const gboolean discharge = (basic->fet & JBD_FET_DISCHARGE) != 0;
+    const struct {
+        gboolean applies;
+        Badge badge;
+    } states[] = {
+        {(basic->protection & ~(unsigned)JBD_PROTECTION_SOFTWARE_LOCK) != 0, {"bad", "protection"}},
+        {basic->soc_percent < SOC_EMPTY_PERCENT, {"bad", "very low"}},
+        {!charge && !discharge, {"warn", "switched off"}},
+        {!discharge, {"warn", "discharge off"}},
+        {basic->soc_percent < SOC_LOW_PERCENT, {"warn", "low"}},
+        {!charge, {"warn", "charge off"}},
+        {basic->current_ma > 0, {"good", "charging"}},
+        {basic->current_ma < 0, {"good", "discharging"}},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+        if (states[i].applies)
+            return states[i].badge;
+    return (Badge){"good", "idle"};
+}
+
+/** Of a battery without fresh readings. */
+static Badge badge_of_absence(const Battery *battery)
+{
+    if (battery->operator_needed)
+        return (Badge){"bad", "needs attention"};
+    if (battery->has_readings)
+        return (Badge){"bad", "not answering"};
+    return (Badge){"warn", "waiting"};
+}
+
+static void append_badge(GString *out, Badge badge)
+{
+    g_string_append_printf(out, "<span class=\"badge %s\">%s</span>", badge.class, badge.text);
 }
 
 static void append_card(GString *out, const ExportView *view, const Battery *battery)
@@ -320,12 +363,7 @@ static void append_card(GString *out, const ExportView *view, const Battery *bat
     g_string_append(out, "<article>\n<header><h2>");
     append_text(out, battery->name);
     g_string_append(out, "</h2>");
-    if (fresh)
-        append_badge(out, "good", "fresh");
-    else if (battery->has_readings)
-        append_badge(out, "bad", battery->operator_needed ? "needs you" : "not answering");
-    else
-        append_badge(out, "warn", "waiting");
+    append_badge(out, fresh ? badge_of_readings(&battery->basic) : badge_of_absence(battery));
     g_string_append(out, "</header>\n");
     append_identity(out, battery);
 

@@ -109,6 +109,14 @@ static gboolean is_battery(const char *text)
     return bluez_parse_address(address, parsed);
 }
 
+/* A battery beside --scan, which GOption may have taken for its TIME, or NULL. */
+static const char *scanned_battery(const Words *words)
+{
+    if (is_battery(words->scan))
+        return words->scan;
+    return words->addresses ? words->addresses[0] : NULL;
+}
+
 /* Which of the modes it is to run in, and whether they have the batteries that they need. */
 static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
@@ -119,11 +127,11 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
         value_wrong(error, "only one of --once, --scan and --check can be done at a time");
         return FALSE;
     }
-    if (words->scan && ((words->addresses && words->addresses[0]) || is_battery(words->scan))) {
+    if (words->scan && scanned_battery(words)) {
         value_wrong(error,
                     "--scan takes no battery, it lists what is in range; to look for what is "
                     "wrong with one: bms-exporter --check %s",
-                    is_battery(words->scan) ? words->scan : words->addresses[0]);
+                    scanned_battery(words));
         return FALSE;
     }
     if (words->scan)

@@ -55,7 +55,7 @@ static void test_fresh(void)
                  (const char *[]){"<bdi>House</bdi>",
                                   "A4:C1:38:00:00:01",
                                   "JBD-SP04S034-L4S-200A-B-U",
-                                  ">fresh<",
+                                  "badge good\">discharging<",
                                   ">35<",
                                   "aria-valuenow=35",
                                   "13.18\xC2\xA0V",
@@ -113,7 +113,7 @@ static void test_stale(void)
                                   "2023-11-14 22:12:50", NULL});
     assert_texts(page, FALSE,
                  (const char *[]){"13.18", "20.12", ">35<", "34.9", "21.7", "3.301", "Cell low",
-                                  "class=bar", "<li ", "<dd", ">fresh<", NULL});
+                                  "class=bar", "<li ", "<dd", "badge good", NULL});
     assert_balanced(page);
 }
 
@@ -126,8 +126,75 @@ static void test_waiting(void)
     assert_texts(page, TRUE,
                  (const char *[]){"A4:C1:38:00:00:04", ">waiting<", "No readings yet",
                                   "looking for the battery", NULL});
-    assert_texts(page, FALSE, (const char *[]){"Last read", "1970", "<dd", ">fresh<", NULL});
+    assert_texts(page, FALSE, (const char *[]){"Last read", "1970", "<dd", "badge good", NULL});
     assert_balanced(page);
+}
+
+static void test_badge_of_readings(void)
+{
+    static const struct {
+        int soc;
+        int current_ma;
+        unsigned protection;
+        unsigned fet;
+        const char *badge;
+    } cases[] = {
+        {50, 1000, 0, 3, "good\">charging"},
+        {50, -1000, 0, 3, "good\">discharging"},
+        {50, 0, 0, 3, "good\">idle"},
+        {110, 0, 0, 3, "good\">idle"},
+        {20, 1000, 0, 3, "good\">charging"},
+        {19, 1000, 0, 3, "warn\">low"},
+        {10, 1000, 0, 3, "warn\">low"},
+        {9, 1000, 0, 3, "bad\">very low"},
+        {0, 0, 0, 3, "bad\">very low"},
+        {50, 0, 0, 1, "warn\">discharge off"},
+        {15, 0, 0, 1, "warn\">discharge off"},
+        {4, 0, 0, 1, "bad\">very low"},
+        {50, 0, 0, 2, "warn\">charge off"},
+        {15, 0, 0, 2, "warn\">low"},
+        {50, 0, 0, 0, "warn\">switched off"},
+        {50, 0, 1, 3, "bad\">protection"},
+        {4, 0, 0x800, 0, "bad\">protection"},
+        {50, 0, 0x1000, 0, "warn\">switched off"}, /* the owner's own switch */
+        {50, 0, 0x1000, 2, "warn\">charge off"},
+        {50, 0, 0x1001, 0, "bad\">protection"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *badge = g_strdup_printf("badge %s<", cases[i].badge);
+        Battery battery;
+
+        make_fresh(&battery, "A4:C1:38:00:00:01", "House");
+        battery.basic.soc_percent = (uint8_t)cases[i].soc;
+        battery.basic.current_ma = cases[i].current_ma;
+        battery.basic.protection = (uint16_t)cases[i].protection;
+        battery.basic.fet = (uint8_t)cases[i].fet;
+        g_autoptr(GString) page = render(&battery, "/metrics");
+        assert_texts(page, TRUE, (const char *[]){badge, NULL});
+    }
+}
+
+/** A wrong password at the first start needs a person at once. */
+static void test_badge_of_absence(void)
+{
+    Battery battery;
+
+    make_waiting(&battery, "A4:C1:38:00:00:04", NULL);
+    battery_set_fault(&battery, LINK_FAULT_PASSWORD_WRONG, NULL);
+    g_autoptr(GString) waiting = render(&battery, "/metrics");
+    assert_texts(waiting, TRUE, (const char *[]){"badge warn\">waiting<", NULL});
+    battery_count_recovery(&battery, RECOVERY_TELL);
+    g_assert_true(battery.operator_needed);
+    g_autoptr(GString) needed = render(&battery, "/metrics");
+    assert_texts(needed, TRUE, (const char *[]){"badge bad\">needs attention<", NULL});
+
+    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
+    g_autoptr(GString) stale = render(&battery, "/metrics");
+    assert_texts(stale, TRUE, (const char *[]){"badge bad\">not answering<", NULL});
+    battery_count_recovery(&battery, RECOVERY_TELL);
+    g_autoptr(GString) told = render(&battery, "/metrics");
+    assert_texts(told, TRUE, (const char *[]){"badge bad\">needs attention<", NULL});
 }
 
 static void test_hostile(void)
@@ -233,6 +300,8 @@ int main(int argc, char **argv)
     g_test_add_func("/export/page/charging", test_charging);
     g_test_add_func("/export/page/stale", test_stale);
     g_test_add_func("/export/page/waiting", test_waiting);
+    g_test_add_func("/export/page/badge-of-readings", test_badge_of_readings);
+    g_test_add_func("/export/page/badge-of-absence", test_badge_of_absence);
     g_test_add_func("/export/page/hostile", test_hostile);
     g_test_add_func("/export/page/limits", test_limits);
     g_test_add_func("/export/page/durations", test_durations);
