@@ -66,6 +66,9 @@ BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *e
 /** Gives up at once whatever it was doing. */
 void bluez_link_free(BluezLink *link);
 
+/** What the log calls the device, instead of its address. @param label is copied */
+void bluez_link_set_label(BluezLink *link, const char *label);
+
 /**
  * Gives it the password of the device. If that is six digits, it is the passkey for pairing too; it
  * is used only when the device wants to be paired. NULL for none. Only the number is kept.

@@ -101,7 +101,21 @@ const FaultTraits *link_fault_traits(LinkFault fault);
 
 const char *link_fault_name(LinkFault fault);
 const char *link_fault_text(LinkFault fault);
+
+/** Has "ADDRESS" where the battery's address belongs: for people it goes through
+ * fault_remedy_fill(). */
 const char *link_fault_remedy(LinkFault fault);
+
+/** Room for any remedy of the table, filled in. */
+enum { FAULT_REMEDY_SIZE = 256 };
+
+/**
+ * Makes a remedy that can be typed: @a address stands in it in place of "ADDRESS".
+ * @param remedy NULL for none; what does not fit into @a buffer is cut off
+ * @return @a buffer, or NULL for none
+ */
+const char *fault_remedy_fill(const char *remedy, const char *address,
+                              char buffer[FAULT_REMEDY_SIZE]);
 
 /** Whether it stands in the way of every link: the bus, bluetoothd or the adapter. */
 bool link_fault_is_general(LinkFault fault);

@@ -205,7 +205,7 @@ static void on_device_removed(GObject *source, GAsyncResult *result, gpointer us
     if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
         return;
     if (!reply)
-        log_debug("%s: RemoveDevice: %s", link->address, bluez_error_text(error));
+        log_debug("%s: RemoveDevice: %s", link->label, bluez_error_text(error));
     if (!link->device) /* else a signal was faster */
         link_find(link);
 }
@@ -213,7 +213,7 @@ static void on_device_removed(GObject *source, GAsyncResult *result, gpointer us
 /* BlueZ forgets what it has cached of the device, and takes its link down if there is one. */
 static void remove_device(BluezLink *link, const char *path)
 {
-    log_info("%s: bluetoothd is made to forget the device and find it anew", link->address);
+    log_info("%s: bluetoothd is made to forget the device and find it anew", link->label);
     bluez_call(link->bluez, link->bluez->adapter, ADAPTER_IFACE, "RemoveDevice",
                g_variant_new("(o)", path), NULL, BLUEZ_CALL_MS, link->cancellable,
                on_device_removed, link);
@@ -246,7 +246,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
         remove_device(link, device.path);
     } else if (device.connected) {
         /* BlueZ keeps a link whose client has died. Nobody knows what state it is in. */
-        log_debug("%s: is connected already, taking that link down first", link->address);
+        log_debug("%s: is connected already, taking that link down first", link->label);
         link->device = g_strdup(device.path);
         link->engaged = TRUE;
         link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_stale_disconnected);

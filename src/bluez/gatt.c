@@ -52,7 +52,7 @@ static void flip_write_type(BluezLink *link)
     link->flipped = TRUE;
     link->use_request = !link->use_request;
     link->prefer_request = link->use_request; /* what the next session begins with */
-    log_debug("%s: now writing with%s response", link->address, link->use_request ? "" : "out");
+    log_debug("%s: now writing with%s response", link->label, link->use_request ? "" : "out");
 }
 
 /* The device says itself that only paired ones may do this. */
@@ -84,7 +84,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_IN_PROGRESS:
     case BLUEZ_ERROR_TIMEOUT:
         /* The question will be found to be unanswered, and repeated. */
-        log_debug("%s: WriteValue: %s", link->address, bluez_error_text(error));
+        log_debug("%s: WriteValue: %s", link->label, bluez_error_text(error));
         return;
     case BLUEZ_ERROR_UNSUPPORTED:
         if (!link->flipped && link->gatt.can_command && link->gatt.can_request) {

@@ -18,6 +18,7 @@ enum { PASSKEY_DIGITS = 6 };
 struct BluezLink {
     Bluez *bluez;
     char address[18];
+    char *label; /* for the log */
     const LinkEvents *events;
     void *user;
 

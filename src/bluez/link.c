@@ -28,7 +28,7 @@ void link_set_stage(BluezLink *link, LinkStage stage)
 {
     link->stage = stage;
     link->stage_since = g_get_monotonic_time();
-    log_debug("%s: %s", link->address, link_stage_name(stage));
+    log_debug("%s: %s", link->label, link_stage_name(stage));
     link->events->stage(link->user, stage);
 }
 
@@ -125,7 +125,7 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
     if (link->stage == LINK_CLOSED || link->stage == LINK_CLOSING)
         return;
     if (fault != LINK_FAULT_NONE)
-        log_debug("%s: %s while %s%s%s", link->address, link_fault_name(fault),
+        log_debug("%s: %s while %s%s%s", link->label, link_fault_name(fault),
                   link_stage_name(link->stage), detail ? ": " : "", detail ? detail : "");
     if (fault != LINK_FAULT_NONE && link->stage > LINK_WAITING && link->stage < LINK_UP)
         link->misses++;
@@ -248,6 +248,7 @@ BluezLink *bluez_link_new(Bluez *bluez, const char *address, const LinkEvents *e
 
     link->bluez = bluez;
     g_strlcpy(link->address, address, sizeof link->address);
+    link->label = g_strdup(address);
     link->events = events;
     link->user = user;
     link->passkey = -1;
@@ -269,5 +270,12 @@ void bluez_link_free(BluezLink *link)
     gatt_info_clear(&link->gatt);
     g_free(link->device);
     g_free(link->detail);
+    g_free(link->label);
     g_free(link);
+}
+
+void bluez_link_set_label(BluezLink *link, const char *label)
+{
+    g_free(link->label);
+    link->label = g_strdup(label);
 }

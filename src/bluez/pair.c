@@ -45,7 +45,7 @@ static void on_paired(GObject *source, GAsyncResult *result, gpointer user)
         return;
     link->pairing = FALSE;
     if (reply) {
-        log_info("%s: paired", link->address);
+        log_info("%s: paired", link->label);
         link->wants_pairing = FALSE;
         link_connect(link);
     } else if (class == BLUEZ_ERROR_EXISTS) {

@@ -261,7 +261,9 @@ static void append_readings(GString *out, const Battery *battery)
 /** Why there is nothing to show, as far as is known. */
 static void append_trouble(GString *out, const Battery *battery)
 {
-    const char *remedy = link_fault_remedy(battery->fault);
+    char buffer[FAULT_REMEDY_SIZE];
+    const char *remedy =
+        fault_remedy_fill(link_fault_remedy(battery->fault), battery->address, buffer);
 
     if (battery->detail[0] != '\0') {
         g_string_append(out, "<p class=note><b>");

@@ -5,6 +5,8 @@
  */
 #include "fault.h"
 
+#include <string.h>
+
 /* The pairs that most rows share. */
 #define FROM_BLUEZ   .session = SESSION_BLUEZ, .command = true, .hopeless = true
 #define FROM_ADAPTER .session = SESSION_ADAPTER, .command = true, .hopeless = true
@@ -15,6 +17,8 @@
 #define ABOUT_ADAPTER .cycle = true, .command = true
 /* The board says itself what is wrong, and will go on saying so. */
 #define ABOUT_BOARD .tell_at = 4
+/* A battery does not move, and neither does the reader help. */
+#define CLOSER "move the adapter closer to the battery, or use a USB adapter on an extension cable"
 
 static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_NONE] = {.name = "none", .text = "", .session = SESSION_LINK_LOSS},
@@ -57,15 +61,15 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_NOT_FOUND] = {.name = "not_found",
                               .text = "not found: out of range, asleep, or another app is "
                                       "connected to it",
-                              .remedy = "close the phone app, come closer, wake the battery with "
-                                        "a load",
+                              .remedy =
+                                  "close the phone app; wake the battery with a load; " CLOSER,
                               .layer = FAULT_LAYER_CONNECTION,
                               .session = SESSION_LINK_LOSS,
                               ABOUT_ADAPTER},
     [LINK_FAULT_TIMEOUT] = {.name = "timeout",
                             .text = "connecting took too long: out of range, asleep, or another "
                                     "app is connected to it",
-                            .remedy = "close the phone app, come closer",
+                            .remedy = "close the phone app; " CLOSER,
                             .layer = FAULT_LAYER_CONNECTION,
                             .session = SESSION_LINK_LOSS,
                             ABOUT_DEVICE,
@@ -102,7 +106,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                               ABOUT_BOARD},
     [LINK_FAULT_RESOLVE] = {.name = "resolve",
                             .text = "connected, but its GATT services were not resolved",
-                            .remedy = "come closer; if it goes on: bluetoothctl remove ADDRESS",
+                            .remedy = CLOSER "; if it goes on: bluetoothctl remove ADDRESS",
                             .layer = FAULT_LAYER_CONNECTION,
                             .session = SESSION_LINK_LOSS,
                             .transient = true,
@@ -147,7 +151,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                           ABOUT_ADAPTER},
     [LINK_FAULT_LOST] = {.name = "lost",
                          .text = "the connection broke",
-                         .remedy = "come closer",
+                         .remedy = CLOSER,
                          .layer = FAULT_LAYER_CONNECTION,
                          .session = SESSION_LINK_LOSS,
                          .transient = true,
@@ -174,8 +178,8 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                          ABOUT_BOARD},
     [LINK_FAULT_NOISE] = {.name = "noise",
                           .text = "connected, but its answers arrive corrupted",
-                          .remedy = "come closer; keep the cable of its Bluetooth module away from "
-                                    "inverters",
+                          .remedy = CLOSER "; keep the cable of its Bluetooth module away "
+                                           "from inverters",
                           .layer = FAULT_LAYER_TALK,
                           .session = SESSION_LINK_LOSS,
                           .transient = true,
@@ -263,6 +267,27 @@ const char *link_fault_name(LinkFault fault)
 const char *link_fault_text(LinkFault fault)
 {
     return faults[fault].text;
+}
+
+const char *fault_remedy_fill(const char *remedy, const char *address,
+                              char buffer[FAULT_REMEDY_SIZE])
+{
+    static const char placeholder[] = "ADDRESS";
+    size_t size = 0;
+
+    if (!remedy)
+        return NULL;
+    while (*remedy != '\0' && size < FAULT_REMEDY_SIZE - 1) {
+        if (strncmp(remedy, placeholder, sizeof placeholder - 1) == 0) {
+            for (const char *c = address; *c != '\0' && size < FAULT_REMEDY_SIZE - 1; c++)
+                buffer[size++] = *c;
+            remedy += sizeof placeholder - 1;
+        } else {
+            buffer[size++] = *remedy++;
+        }
+    }
+    buffer[size] = '\0';
+    return buffer;
 }
 
 const char *link_fault_remedy(LinkFault fault)

@@ -76,10 +76,10 @@ static void tell_note(CheckBattery *check, const char *what, const char *detail)
 static void tell_wrong(CheckBattery *check, Step step, const char *detail, const char *remedy)
 {
     g_autofree char *name = label(check, step_names[step]);
-    g_auto(GStrv) parts = g_strsplit(remedy ? remedy : "", "ADDRESS", -1);
-    g_autofree char *with_address = g_strjoinv(check->spec->address, parts);
+    char buffer[FAULT_REMEDY_SIZE];
 
-    report_wrong(check->report, name, detail, remedy ? with_address : NULL);
+    report_wrong(check->report, name, detail,
+                 fault_remedy_fill(remedy, check->spec->address, buffer));
 }
 
 /* Everything before @a step has gone well. */
@@ -363,8 +363,9 @@ static gboolean judge_range(CheckBattery *check, const char *reason)
                    link_fault_remedy(reason ? LINK_FAULT_HUNG : LINK_FAULT_NOT_FOUND));
         return FALSE;
     }
-    signal = g_strdup_printf("%d dBm%s", device->rssi,
-                             device->rssi <= WEAK_DBM ? ", which is weak: come closer" : "");
+    signal = g_strdup_printf(
+        "%d dBm%s", device->rssi,
+        device->rssi <= WEAK_DBM ? ", which is weak: move the adapter closer to the battery" : "");
     tell_ok(check, step_names[RANGE], signal);
     tell_make(check, device);
     return TRUE;

@@ -255,7 +255,8 @@ static void append_advice(GString *text, const Scan *scan, const GPtrArray *rows
     } else {
         g_string_append(
             text, "A board cannot be found while an app is connected to it: close its app on\n"
-                  "every phone and tablet, or switch their Bluetooth off. Go nearer. Charge\n"
+                  "every phone and tablet, or switch their Bluetooth off. Move the adapter\n"
+                  "closer, or use a USB adapter on an extension cable. Charge\n"
                   "or load the battery, which wakes a board that sleeps. Scan for longer:\n"
                   "    bms-exporter --scan=60\n");
     }

@@ -61,7 +61,9 @@ static void host_wake_at(void *host, int64_t when_us)
 static void tell_fault(Unit *unit)
 {
     const Battery *battery = &unit->battery;
-    const char *remedy = link_fault_remedy(battery->fault);
+    char buffer[FAULT_REMEDY_SIZE];
+    const char *remedy =
+        fault_remedy_fill(link_fault_remedy(battery->fault), battery->address, buffer);
 
     switch (outage_on_fault(&unit->outage, battery->fault, system_boot_us())) {
     case OUTAGE_BEGAN:
@@ -91,7 +93,9 @@ static double seconds_without_readings(const Unit *unit)
 static void tell_operator(Unit *unit)
 {
     const Battery *battery = &unit->battery;
-    const char *remedy = link_fault_remedy(battery->fault);
+    char buffer[FAULT_REMEDY_SIZE];
+    const char *remedy =
+        fault_remedy_fill(link_fault_remedy(battery->fault), battery->address, buffer);
 
     if (outage_on_attention(&unit->outage))
         log_error("%s: needs attention: not read for %.0f s, and retries did not help: %s%s%s",
@@ -211,6 +215,7 @@ Unit *unit_new(Bluez *bluez, const char *address, const char *name, const Poller
     g_source_attach(unit->timer, NULL);
     unit->poller = poller_new(config, &unit->battery, &host_ops, unit);
     unit->link = bluez_link_new(bluez, address, &poller_link_events, unit->poller);
+    bluez_link_set_label(unit->link, unit->battery.name);
     poller_set_link(unit->poller, &bluez_link_ops, unit->link);
     return unit;
 }
@@ -234,6 +239,7 @@ void unit_set_password(Unit *unit, const char *password)
 void unit_configure(Unit *unit, const char *name, const PollerConfig *config)
 {
     battery_configure(&unit->battery, name, config->interval_us);
+    bluez_link_set_label(unit->link, unit->battery.name);
     poller_configure(unit->poller, config);
 }
 

@@ -50,6 +50,34 @@ def remove_device(bench):
 
 
 @test
+def lines_can_be_used(bench):
+    """Log and page call a battery by its name, and a command in a remedy has its address."""
+    path = bench.directory + '/config'
+
+    def write(name):
+        with open(path, 'w') as file:
+            file.write('[exporter]\npoll.interval = 1\nlog.level = debug\n[%s]\nname = %s\n' %
+                       (ADDRESS, name))
+    write('house')
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',known')
+    bench.sim('fault * notify-fail org.bluez.Error.Failed no')
+    exporter = bench.start('--config=' + path)
+    remedy = 'bluetoothctl remove ' + ADDRESS
+    exporter.logged('warning: house: notifications could not .*' + remedy)
+    check(remedy in exporter.get('/').text, 'no command on the page')
+    exporter.logged('house: bluetoothd is made to forget')
+    write('home')
+    bench.sim('clear *')
+    exporter.signal(signal.SIGHUP)
+    renamed = exporter.logged('the options were read again')
+    exporter.logged('home: discovering services', renamed)
+    equal([line for line in exporter.log if ADDRESS in line and remedy not in line], [],
+          'lines with the address')
+    equal([line for line in exporter.log[renamed:] if 'house' in line], [], 'the name before')
+
+
+@test
 def nothing_more_unasked(bench):
     """Without being allowed to it leaves the adapter alone; in the end it calls for a person, once."""
     exporter = true_board(bench, more=',known')

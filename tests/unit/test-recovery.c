@@ -3,6 +3,7 @@
 #include "recovery.h"
 
 #include <glib.h>
+#include <string.h>
 
 #define S  INT64_C(1000000)
 #define MS INT64_C(1000)
@@ -190,6 +191,37 @@ static void test_kick(void)
 }
 
 /* Every fault has a whole row: labels that differ, words, and rungs that the ladder has. */
+/* Each remedy can be typed as it stands. */
+static void test_remedies(void)
+{
+    for (int i = LINK_FAULT_NONE; i < LINK_N_FAULTS; i++) {
+        const char *remedy = link_fault_remedy((LinkFault)i);
+        char buffer[FAULT_REMEDY_SIZE];
+        const char *filled = fault_remedy_fill(remedy, "A4:C1:38:01:02:03", buffer);
+
+        if (!remedy) {
+            g_assert_null(filled);
+            continue;
+        }
+        g_assert_null(strstr(filled, "ADDRESS"));
+        g_assert_null(strstr(filled, "come closer"));
+        g_assert_cmpuint(strlen(filled), <, FAULT_REMEDY_SIZE - 1);
+    }
+}
+
+static void test_remedies_are_bounded(void)
+{
+    g_autofree char *much = g_strnfill(3 * FAULT_REMEDY_SIZE, 'x');
+    g_autofree char *ends = g_strconcat(much + 2 * FAULT_REMEDY_SIZE + 4, "ADDRESS", NULL);
+    char buffer[FAULT_REMEDY_SIZE];
+
+    g_assert_cmpstr(fault_remedy_fill("remove ADDRESS; ADDRESSADDRES", "A:B", buffer), ==,
+                    "remove A:B; A:BADDRES");
+    g_assert_cmpuint(strlen(fault_remedy_fill(much, "A4", buffer)), ==, FAULT_REMEDY_SIZE - 1);
+    g_assert_true(g_str_has_suffix(fault_remedy_fill(ends, "A4:C1:38:01:02:03", buffer), "xA4:"));
+    g_assert_cmpuint(strlen(fault_remedy_fill("ADDRESS", much, buffer)), ==, FAULT_REMEDY_SIZE - 1);
+}
+
 static void test_faults(void)
 {
     for (int i = LINK_FAULT_NONE; i < LINK_N_FAULTS; i++) {
@@ -326,6 +358,8 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/readings", test_readings_begin_anew);
     g_test_add_func("/recovery/kick", test_kick);
     g_test_add_func("/recovery/faults", test_faults);
+    g_test_add_func("/recovery/remedies", test_remedies);
+    g_test_add_func("/recovery/remedies-are-bounded", test_remedies_are_bounded);
     g_test_add_func("/recovery/names", test_names);
     g_test_add_func("/recovery/back-off", test_back_off);
     g_test_add_func("/recovery/back-off-counts-attempts", test_back_off_counts_attempts);
