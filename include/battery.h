@@ -75,6 +75,7 @@ typedef struct {
     uint64_t poll_failures[POLL_N_FAILURES];
     uint64_t frames;                     /**< that were sound */
     uint64_t frame_errors[JBD_N_ERRORS]; /**< [JBD_OK] stays 0 */
+    uint64_t left_out[JBD_N_FIELDS];     /**< values of sound frames that cannot be */
     unsigned recent_frames;              /**< the latest hundred or so, sound or damaged */
     unsigned recent_damaged;
     uint64_t sessions[SESSION_N_REASONS];

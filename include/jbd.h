@@ -218,6 +218,7 @@ typedef struct {
     uint8_t cell_count;  /**< as the board says here; the payload of 0x04 is what counts */
     uint8_t sensor_count;
     bool has_tail;
+    bool tail_refused; /**< something of a tail's size came and contradicts the rest */
     JbdTail tail;
     int32_t temperature_dc[JBD_MAX_SENSORS]; /**< 0.1 °C; an open NTC input reads −300 */
 } JbdBasic;
@@ -251,6 +252,32 @@ JbdError jbd_decode_basic(const JbdFrame *frame, JbdBasic *out);
 JbdError jbd_decode_cells(const JbdFrame *frame, JbdCells *out);
 JbdError jbd_decode_model(const JbdFrame *frame, JbdModel *out);
 JbdError jbd_decode_counters(const JbdFrame *frame, JbdCounters *out);
+
+/* ---- what cannot be ------------------------------------------------------------------------ */
+
+/** Parts of a sound frame that are left out alone when their value is one no board can measure. */
+typedef enum {
+    JBD_FIELD_SOC,
+    JBD_FIELD_TEMPERATURE,
+    JBD_FIELD_CELL,
+    JBD_FIELD_TAIL,
+    JBD_N_FIELDS
+} JbdField;
+
+/** Name of a field as it appears in the label of bms_values_left_out_total ("state_of_charge"). */
+const char *jbd_field_name(JbdField field);
+
+/** 0 to 110 %. More than 100 means full. */
+bool jbd_soc_is_possible(uint8_t percent);
+/** @param dc in 0.1 °C: −100 to 200 °C */
+bool jbd_temperature_is_possible(int32_t dc);
+/** 0 to 10 V: a broken wire reads 0, and its neighbour twice its voltage. */
+bool jbd_cell_is_possible(uint16_t mv);
+/** Whether all cells are, and with them what is made of their sum. */
+bool jbd_cells_are_possible(const JbdCells *cells);
+
+/** Adds how many values of each field are impossible to @a left_out, JBD_N_FIELDS counters. */
+void jbd_count_impossible(const JbdBasic *basic, const JbdCells *cells, uint64_t left_out[]);
 
 /** Sum of the cells in mV. */
 uint32_t jbd_cells_sum_mv(const JbdCells *cells);

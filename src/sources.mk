@@ -33,6 +33,7 @@ LIB_SOURCES := \
     src/jbd/frame.c \
     src/jbd/names.c \
     src/jbd/password.c \
+    src/jbd/possible.c \
     src/jbd/request.c \
     src/link/faults.c \
     src/link/link.c \

@@ -8,6 +8,7 @@ UNIT_TESTS := \
     test-documents \
     test-command \
     test-export \
+    test-export-board \
     test-export-legacy \
     test-export-negotiate \
     test-export-page \

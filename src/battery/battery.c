@@ -109,6 +109,7 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
         integrate(battery, battery_power(&battery->basic), battery_power(basic),
                   now_us - battery->read_at_us);
 
+    jbd_count_impossible(basic, cells, battery->left_out);
     battery->basic = *basic;
     battery->cells = *cells;
     battery->has_readings = true;

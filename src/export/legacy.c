@@ -2,6 +2,8 @@
 /*
  * The names and values of bms-shed, the Python program whose place this one takes. Dashboards use
  * them, so each value is computed here in the very way it was computed there, rounding included.
+ * What cannot be is left out here too, with all that is made of it: that program would have shown
+ * it.
  */
 #include "family.h"
 
@@ -57,6 +59,8 @@ static void ah_full(Sink *sink, const Battery *battery)
 
 static void voltage(Sink *sink, const Battery *battery)
 {
+    if (!jbd_cells_are_possible(&battery->cells))
+        return;
     sink_real(sink, NO_LABEL, sum_of_cells(&battery->cells));
 }
 
@@ -67,6 +71,8 @@ static void current(Sink *sink, const Battery *battery)
 
 static void power(Sink *sink, const Battery *battery)
 {
+    if (!jbd_cells_are_possible(&battery->cells))
+        return;
     sink_real(sink, NO_LABEL, rounded_power(battery));
 }
 
@@ -74,7 +80,8 @@ static void temperature(Sink *sink, const Battery *battery)
 {
     const unsigned sensor = sink->family->index;
 
-    if (sensor < battery->basic.sensor_count)
+    if (sensor < battery->basic.sensor_count &&
+        jbd_temperature_is_possible(battery->basic.temperature_dc[sensor]))
         sink_decimal(sink, NO_LABEL, battery->basic.temperature_dc[sensor], 1);
 }
 
@@ -85,6 +92,8 @@ static void cycles(Sink *sink, const Battery *battery)
 
 static void mode(Sink *sink, const Battery *battery)
 {
+    if (!jbd_cells_are_possible(&battery->cells))
+        return;
     const gboolean charging = rounded_power(battery) >= 0;
 
     sink_integer(sink, LABEL("bms_mode", "discharging"), !charging);
@@ -106,7 +115,7 @@ static void cell_voltage(Sink *sink, const Battery *battery)
 {
     const unsigned cell = sink->family->index;
 
-    if (cell < battery->cells.count)
+    if (cell < battery->cells.count && jbd_cell_is_possible(battery->cells.mv[cell]))
         sink_decimal(sink, NO_LABEL, battery->cells.mv[cell], 3);
 }
 

@@ -127,6 +127,12 @@ static void append_charge(GString *out, const JbdBasic *basic)
     const int soc = basic->soc_percent;
     const char *level = soc < SOC_EMPTY_PERCENT ? "bad" : soc < SOC_LOW_PERCENT ? "warn" : "";
 
+    if (!jbd_soc_is_possible(basic->soc_percent)) {
+        g_string_append(out, "<div class=lead><b>" EN_DASH "<small>" NBSP "%</small></b>");
+        append_flow(out, basic);
+        g_string_append(out, "</div>\n");
+        return;
+    }
     g_string_append_printf(out, "<div class=lead><b>%d<small>" NBSP "%%</small></b>", soc);
     append_flow(out, basic);
     g_string_append_printf(out,
@@ -169,7 +175,10 @@ static void append_temperatures(GString *out, const JbdBasic *basic)
     for (unsigned i = 0; i < basic->sensor_count; i++) {
         if (i > 0)
             g_string_append(out, MIDDLE_DOT);
-        append_milli(out, (int64_t)basic->temperature_dc[i] * 100, 1);
+        if (jbd_temperature_is_possible(basic->temperature_dc[i]))
+            append_milli(out, (int64_t)basic->temperature_dc[i] * 100, 1);
+        else
+            g_string_append(out, EN_DASH);
     }
     if (basic->sensor_count > 0)
         g_string_append(out, NBSP "\xC2\xB0"
@@ -206,36 +215,61 @@ static void append_facts(GString *out, const JbdBasic *basic)
     g_string_append(out, "</dl>\n");
 }
 
+/** The lowest and the highest cell. @return whether there is one that can be */
+static gboolean find_range(const JbdCells *cells, int *min, int *max)
+{
+    *min = UINT16_MAX;
+    *max = 0;
+    for (unsigned i = 0; i < cells->count; i++) {
+        if (!jbd_cell_is_possible(cells->mv[i]))
+            continue;
+        *min = MIN(*min, cells->mv[i]);
+        *max = MAX(*max, cells->mv[i]);
+    }
+    return *min <= *max;
+}
+
+static void append_cell(GString *out, unsigned i, int mv, gboolean is_balanced, const char *mark)
+{
+    g_string_append_printf(out, "<li class=\"%s\"><p><span>%u</span>", mark, i + 1);
+    if (is_balanced)
+        g_string_append(out, " <em class=good title=balancing>bal</em>");
+    g_string_append_printf(out, " <em>%s</em></p>", mark);
+    if (mv >= 0)
+        append_milli(out, mv, 3);
+    else
+        g_string_append(out, EN_DASH);
+}
+
 static void append_cells(GString *out, const JbdCells *cells, uint32_t balancing)
 {
-    int min = G_MAXINT;
-    int max = 0;
-
-    for (unsigned i = 0; i < cells->count; i++) {
-        min = MIN(min, cells->mv[i]);
-        max = MAX(max, cells->mv[i]);
-    }
+    int min;
+    int max;
+    const gboolean known = find_range(cells, &min, &max);
     /* Cells differ by hundredths of a volt, so the bars show that and not the distance from zero:
      * the lowest starts at a third, and small differences are not blown up to large ones. */
     const int span = MAX(max - min, 30);
 
-    g_string_append_printf(out, "<h3><span>%u cells</span><span>", cells->count);
-    append_milli(out, min, 3);
-    g_string_append(out, EN_DASH);
-    append_quantity(out, max, 3, "V");
-    g_string_append_printf(out, "</span><b>difference %d" NBSP "mV</b></h3>\n<ol>\n", max - min);
+    g_string_append_printf(out, "<h3><span>%u cells</span>", cells->count);
+    if (known) {
+        g_string_append(out, "<span>");
+        append_milli(out, min, 3);
+        g_string_append(out, EN_DASH);
+        append_quantity(out, max, 3, "V");
+        g_string_append_printf(out, "</span><b>difference %d" NBSP "mV</b>", max - min);
+    }
+    g_string_append(out, "</h3>\n<ol>\n");
     for (unsigned i = 0; i < cells->count; i++) {
-        const int mv = cells->mv[i];
+        const int mv = jbd_cell_is_possible(cells->mv[i]) ? cells->mv[i] : -1;
         const char *mark = min == max ? "" : mv == min ? "min" : mv == max ? "max" : "";
 
-        g_string_append_printf(out, "<li class=\"%s\"><p><span>%u</span>", mark, i + 1);
-        if (balancing >> i & 1)
-            g_string_append(out, " <em class=good title=balancing>bal</em>");
-        g_string_append_printf(out, " <em>%s</em></p>", mark);
-        append_milli(out, mv, 3);
-        g_string_append(out, "<i");
-        append_bar_value(out, 33 + (mv - min) * 67 / span);
-        g_string_append(out, "></i></li>\n");
+        append_cell(out, i, mv, (balancing >> i & 1) != 0, mark);
+        if (mv >= 0) {
+            g_string_append(out, "<i");
+            append_bar_value(out, 33 + (mv - min) * 67 / span);
+            g_string_append(out, "></i>");
+        }
+        g_string_append(out, "</li>\n");
     }
     g_string_append(out, "</ol>\n");
 }

@@ -63,7 +63,10 @@ static void pack_power(Sink *sink, const Battery *battery)
 
 static void state_of_charge(Sink *sink, const Battery *battery)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.soc_percent, 2);
+    const uint8_t percent = battery->basic.soc_percent;
+
+    if (jbd_soc_is_possible(percent))
+        sink_decimal(sink, NO_LABEL, MIN(percent, 100), 2);
 }
 
 static void remaining_capacity(Sink *sink, const Battery *battery)
@@ -109,7 +112,8 @@ static void cell_voltage(Sink *sink, const Battery *battery)
         char cell[NUMBER_SIZE];
 
         format_ordinal(cell, i);
-        sink_decimal(sink, LABEL("cell", cell), battery->cells.mv[i], 3);
+        if (jbd_cell_is_possible(battery->cells.mv[i]))
+            sink_decimal(sink, LABEL("cell", cell), battery->cells.mv[i], 3);
     }
 }
 
@@ -129,7 +133,8 @@ static void temperature(Sink *sink, const Battery *battery)
         char sensor[NUMBER_SIZE];
 
         format_ordinal(sensor, i);
-        sink_decimal(sink, LABEL("sensor", sensor), battery->basic.temperature_dc[i], 1);
+        if (jbd_temperature_is_possible(battery->basic.temperature_dc[i]))
+            sink_decimal(sink, LABEL("sensor", sensor), battery->basic.temperature_dc[i], 1);
     }
 }
 

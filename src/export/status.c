@@ -57,6 +57,13 @@ static void frame_errors(Sink *sink, const Battery *battery)
                      (int64_t)battery->frame_errors[i]);
 }
 
+static void values_left_out(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; i < JBD_N_FIELDS; i++)
+        sink_integer(sink, LABEL("field", jbd_field_name((JbdField)i)),
+                     (int64_t)battery->left_out[i]);
+}
+
 static void frames(Sink *sink, const Battery *battery)
 {
     sink_integer(sink, NO_LABEL, (int64_t)battery->frames);
@@ -189,6 +196,12 @@ static const Family families[] = {
         .type = FAMILY_COUNTER,
         .emit = frame_errors,
         .help = "Answers that were not used.",
+    },
+    {
+        .name = "bms_values_left_out",
+        .type = FAMILY_COUNTER,
+        .emit = values_left_out,
+        .help = "Values of good answers that are not exported, because no board can measure them.",
     },
     {
         .name = "bms_link_sessions",

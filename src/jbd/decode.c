@@ -154,7 +154,9 @@ static void decode_tail(const uint8_t *tail, size_t size, JbdBasic *out)
         return;
 
     const uint32_t unit = tail_unit(tail, out);
-    if (tail[TAIL_HUMIDITY] > 100 || !agrees(out, wire_u16(tail + TAIL_REMAINING) * unit))
+    out->tail_refused =
+        tail[TAIL_HUMIDITY] > 100 || !agrees(out, wire_u16(tail + TAIL_REMAINING) * unit);
+    if (out->tail_refused)
         return;
 
     out->has_tail = true;

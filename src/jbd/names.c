@@ -73,6 +73,19 @@ static const char *const counter_names[JBD_N_COUNTERS] = {
     [11] = "restarts",
 };
 
+static const char *const field_names[JBD_N_FIELDS] = {
+    [JBD_FIELD_SOC] = "state_of_charge",
+    [JBD_FIELD_TEMPERATURE] = "temperature",
+    [JBD_FIELD_CELL] = "cell_voltage",
+    [JBD_FIELD_TAIL] = "tail",
+};
+
+const char *jbd_field_name(JbdField field)
+{
+    assert(field < JBD_N_FIELDS);
+    return field_names[field];
+}
+
 const char *jbd_error_name(JbdError error)
 {
     assert(error < JBD_N_ERRORS);

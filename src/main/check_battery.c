@@ -163,9 +163,7 @@ static void tell_readings(CheckBattery *check)
     const JbdCells *cells = &battery->cells;
     unsigned low = cells->count ? cells->mv[0] : 0;
     unsigned high = low;
-    g_autofree char *basic =
-        g_strdup_printf("%.2f V, %.2f A, %u %%", battery->basic.pack_mv / 1000.0,
-                        battery->basic.current_ma / 1000.0, battery->basic.soc_percent);
+    g_autofree char *basic = unit_readings_text(check->unit);
 
     for (unsigned i = 0; i < cells->count; i++) {
         low = MIN(low, cells->mv[i]);

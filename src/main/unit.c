@@ -133,15 +133,26 @@ static void tell_end(const Unit *unit)
                  seconds_without_readings(unit), outage->faults);
 }
 
+char *unit_readings_text(const Unit *unit)
+{
+    const JbdBasic *basic = &unit->battery.basic;
+    const double volts = basic->pack_mv / 1000.0;
+    const double amperes = basic->current_ma / 1000.0;
+
+    if (!jbd_soc_is_possible(basic->soc_percent))
+        return g_strdup_printf("%.2f V, %.2f A, state of charge unknown", volts, amperes);
+    return g_strdup_printf("%.2f V, %.2f A, %u %%", volts, amperes, basic->soc_percent);
+}
+
 static void tell_readings(Unit *unit)
 {
     const Battery *battery = &unit->battery;
     gboolean ended = outage_on_readings(&unit->outage) == OUTAGE_ENDED;
 
     if (!unit->greeted) {
-        log_info("%s: first readings: %u cells, %.2f V, %.2f A, %u %%", battery->name,
-                 battery->cells.count, battery->basic.pack_mv / 1000.0,
-                 battery->basic.current_ma / 1000.0, battery->basic.soc_percent);
+        g_autofree char *readings = unit_readings_text(unit);
+
+        log_info("%s: first readings: %u cells, %s", battery->name, battery->cells.count, readings);
         unit->greeted = TRUE;
     } else if (ended) {
         tell_end(unit);

@@ -52,6 +52,9 @@ gboolean unit_is_resting(const Unit *unit);
 gboolean unit_is_moving(const Unit *unit);
 const Battery *unit_battery(const Unit *unit);
 
+/** "13.18 V, -5.00 A, 50 %" of the latest readings, to be freed. */
+char *unit_readings_text(const Unit *unit);
+
 /** The register that was asked for last. */
 JbdRead unit_asked(const Unit *unit);
 

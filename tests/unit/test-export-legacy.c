@@ -6,6 +6,7 @@
  * Captured answers are in tests/data/frames.json, or in the file that BMS_FRAMES names.
  */
 #include "unit/export-batteries.h"
+#include "unit/jbd-payload.h"
 
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
@@ -215,13 +216,16 @@ static void test_random(void)
         data[14] = data[15] = 0; /* that program knew sixteen cells … */
         data[20] &= 0x7F;        /* … and one unit */
         data[22] = sensors;
+        for (unsigned j = 0; j < sensors; j++) /* what cannot be is left out by ours alone */
+            jbd_set_u16(data, JBD_BASIC_SIZE + (size_t)j * 2,
+                        (unsigned)g_test_rand_int_range(1731, 4732));
         g_ptr_array_add(
             basics,
             decode_frame(JBD_BASIC, &(JbdFrame){.reg = 0x03,
                                                 .data = data,
                                                 .size = (uint8_t)(JBD_BASIC_SIZE + 2 * sensors)}));
         for (size_t j = 0; j < 2 * (size_t)n; j++)
-            data[j] = (uint8_t)g_test_rand_int_range(0, 256);
+            data[j] = (uint8_t)g_test_rand_int_range(0, j % 2 ? 256 : 10000 / 256);
         g_ptr_array_add(
             cells, decode_frame(JBD_CELLS,
                                 &(JbdFrame){.reg = 0x04, .data = data, .size = (uint8_t)(2 * n)}));

@@ -222,7 +222,7 @@ static void test_limits(void)
     Battery battery;
 
     make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.basic.soc_percent = 255;
+    battery.basic.soc_percent = 110;
     battery.basic.protection = 0xFFFF;
     battery.basic.tail.alarms = 0xFFFF;
     battery.basic.current_ma = INT32_MIN;
@@ -230,11 +230,31 @@ static void test_limits(void)
     battery.basic.sensor_count = JBD_MAX_SENSORS;
     battery.cells.count = JBD_MAX_CELLS;
     battery.cells.mv[0] = 0;
-    battery.cells.mv[JBD_MAX_CELLS - 1] = 65535;
+    battery.cells.mv[JBD_MAX_CELLS - 1] = 10000;
     g_autoptr(GString) page = render(&battery, "/metrics");
-    assert_texts(page, TRUE, (const char *[]){"--v:100%", "--v:33%", "65.535", "32 cells", NULL});
-    assert_texts(page, FALSE, (const char *[]){"--v:255%", NULL});
+    assert_texts(page, TRUE, (const char *[]){"--v:100%", "--v:33%", "10.000", "32 cells", NULL});
+    assert_texts(page, FALSE, (const char *[]){"--v:110%", NULL});
     assert_balanced(page);
+}
+
+/** What no board can have measured is a dash, and neither the highest nor the lowest cell. */
+static void test_impossible(void)
+{
+    Battery battery;
+
+    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    battery.basic.soc_percent = 255;
+    battery.basic.temperature_dc[0] = 62804;
+    battery.cells.mv[1] = 65535;
+    g_autoptr(GString) page = render(&battery, "/metrics");
+    assert_texts(page, FALSE, (const char *[]){"255", "6280", "65.535", NULL});
+    assert_texts(page, TRUE, (const char *[]){"<b>\xE2\x80\x93<small>", "3.301", NULL});
+    assert_balanced(page);
+    for (unsigned i = 0; i < battery.cells.count; i++)
+        battery.cells.mv[i] = 65535;
+    g_autoptr(GString) without_cells = render(&battery, "/metrics");
+    assert_texts(without_cells, FALSE, (const char *[]){"65.535", NULL});
+    assert_balanced(without_cells);
 }
 
 /** Ages and amounts where the way of writing them changes. */
@@ -304,6 +324,7 @@ int main(int argc, char **argv)
     g_test_add_func("/export/page/badge-of-absence", test_badge_of_absence);
     g_test_add_func("/export/page/hostile", test_hostile);
     g_test_add_func("/export/page/limits", test_limits);
+    g_test_add_func("/export/page/impossible", test_impossible);
     g_test_add_func("/export/page/durations", test_durations);
     g_test_add_func("/export/page/none", test_none);
     g_test_add_func("/export/page/links", test_links);
