@@ -60,6 +60,7 @@ typedef struct {
     int64_t read_interval_us; /**< shortest poll interval since then: the measure of freshness */
     JbdBasic basic;
     JbdCells cells;
+    bool has_functions; /**< of any of the polls so far */
 
     /* read once a session or now and then */
     bool has_model;

@@ -182,6 +182,7 @@ enum {
     JBD_MODEL_SIZE = 31,
     JBD_N_PROTECTIONS = 16,
     JBD_N_COUNTERS = 12,
+    JBD_N_FUNCTIONS = 5,
 };
 
 /** Bits of JbdBasic.fet. */
@@ -189,6 +190,9 @@ enum {
     JBD_PROTECTION_SOFTWARE_LOCK = 1 << 12, /**< no protection: the owner has switched a FET off */
     JBD_FET_CHARGE = 1 << 0,
     JBD_FET_DISCHARGE = 1 << 1,
+    JBD_FET_FIRST_FUNCTION = 2, /**< bit n + this is jbd_function_name(n) … */
+    JBD_FET_FUNCTIONS = ((1 << JBD_N_FUNCTIONS) - 1)
+                        << JBD_FET_FIRST_FUNCTION, /**< … on boards that have these bits */
     JBD_FET_TENFOLD = 1 << 7, /**< current and capacity come in units of 100 mA and 100 mAh */
 };
 
@@ -214,7 +218,8 @@ typedef struct {
     uint16_t protection; /**< bit n is jbd_protection_name(n) */
     uint8_t version;     /**< BCD-like: 0x2A is the text "2.10" */
     uint8_t soc_percent; /**< state of charge as the board reports it */
-    uint8_t fet;         /**< JBD_FET_… and the mode bits */
+    uint8_t fet;         /**< JBD_FET_… and the functions */
+    bool has_functions;  /**< this frame shows that the board reports JBD_FET_FUNCTIONS */
     uint8_t cell_count;  /**< as the board says here; the payload of 0x04 is what counts */
     uint8_t sensor_count;
     bool has_tail;
@@ -284,6 +289,9 @@ uint32_t jbd_cells_sum_mv(const JbdCells *cells);
 
 /** Name of bit @a bit of JbdBasic.protection ("cell_overvoltage"); bit < JBD_N_PROTECTIONS. */
 const char *jbd_protection_name(unsigned bit);
+
+/** Name of function @a index of JbdBasic.fet ("heating"); index < JBD_N_FUNCTIONS. */
+const char *jbd_function_name(unsigned index);
 
 /** Name of bit @a bit of JbdTail.alarms ("cell_high"); bit < JBD_N_PROTECTIONS. */
 const char *jbd_alarm_name(unsigned bit);

@@ -112,6 +112,7 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
     jbd_count_impossible(basic, cells, battery->left_out);
     battery->basic = *basic;
     battery->cells = *cells;
+    battery->has_functions = battery->has_functions || basic->has_functions;
     battery->has_readings = true;
     battery->read_at_us = now_us;
     battery->read_interval_us = battery->interval_us;

@@ -153,6 +153,14 @@ static void fet_enabled(Sink *sink, const Battery *battery)
     sink_integer(sink, LABEL("fet", "discharge"), (battery->basic.fet & JBD_FET_DISCHARGE) != 0);
 }
 
+/** Absent on boards that do not have them, and from then on there once the board has shown that. */
+static void function_active(Sink *sink, const Battery *battery)
+{
+    for (unsigned i = 0; battery->has_functions && i < JBD_N_FUNCTIONS; i++)
+        sink_integer(sink, LABEL("function", jbd_function_name(i)),
+                     battery->basic.fet >> (JBD_FET_FIRST_FUNCTION + i) & 1);
+}
+
 /* ---- tail of newer firmware ---------------------------------------------------------------- */
 
 static void full_charge_capacity(Sink *sink, const Battery *battery)
@@ -221,6 +229,9 @@ static const Family families[] = {
             "Whether the board warns of a condition (1) or not (0); newer firmware only."),
     READING("bms_fet_enabled", NULL, fet_enabled,
             "Whether a FET lets current through (1) or blocks it (0)."),
+    READING("bms_function_active", NULL, function_active,
+            "Whether a function of the board is active (1) or not (0), such as heating; newer "
+            "firmware only."),
     /* A counter, so like all counters it stays when the readings are old. */
     {
         .name = "bms_charge_cycles",

@@ -173,6 +173,17 @@ static void decode_tail(const uint8_t *tail, size_t size, JbdBasic *out)
     };
 }
 
+/**
+ * Whether this frame shows that the board reports JBD_FET_FUNCTIONS. The document that describes
+ * them describes the tail as well; boards of earlier ones always send 0 there. A clone whose frame
+ * goes on with something else has something else in these bits, too: one was seen with "heating" at
+ * 21 °C.
+ */
+static bool shows_functions(const JbdBasic *basic, size_t size_after)
+{
+    return basic->has_tail || (size_after == 0 && (basic->fet & JBD_FET_FUNCTIONS) != 0);
+}
+
 JbdError jbd_decode_basic(const JbdFrame *frame, JbdBasic *out)
 {
     const JbdError error = check(frame, JBD_BASIC);
@@ -210,6 +221,7 @@ JbdError jbd_decode_basic(const JbdFrame *frame, JbdBasic *out)
         out->temperature_dc[i] =
             (int32_t)wire_u16(data + BASIC_TEMPERATURES + (size_t)i * 2) - ZERO_CELSIUS_DK;
     decode_tail(data + fixed, frame->size - fixed, out);
+    out->has_functions = shows_functions(out, frame->size - fixed);
     return JBD_OK;
 }
 

@@ -37,6 +37,12 @@ static const char *const protection_names[JBD_N_PROTECTIONS] = {
     [15] = "reserved_15",
 };
 
+/* Bits 2 to 6 of the FET byte. The document does not say how heating and heating on differ. */
+static const char *const function_names[JBD_N_FUNCTIONS] = {
+    [0] = "current_limiting", /* also called pre-discharge */
+    [1] = "heating",          [2] = "heating_on", [3] = "forced_discharge", [4] = "factory_mode",
+};
+
 /* Not the same as the protections: bits 10 and 11 differ, and some modules always set bit 15. */
 static const char *const alarm_names[JBD_N_PROTECTIONS] = {
     [0] = "cell_high",
@@ -96,6 +102,12 @@ const char *jbd_protection_name(unsigned bit)
 {
     assert(bit < JBD_N_PROTECTIONS);
     return protection_names[bit];
+}
+
+const char *jbd_function_name(unsigned index)
+{
+    assert(index < JBD_N_FUNCTIONS);
+    return function_names[index];
 }
 
 const char *jbd_alarm_name(unsigned bit)

@@ -15,16 +15,14 @@
 enum { MAX_SOC_PERCENT = 110 };
 
 /*
- * The boards' thermistors are specified for −55 to 150 °C at most, and none survives 200 °C. An
- * input without a sensor reads −30 °C, which cannot be told from a cold sensor and stays; a raw 0
- * would be absolute zero, and 0xFFFF 6280 °C.
+ * Thermistors of this kind are made for about −55 to 150 °C; what burns is hotter, and must be seen
+ * until its sensor is gone. An input without a sensor reads −30 °C, which cannot be told from a
+ * cold one and stays; a raw 0 would be absolute zero, and 0xFFFF 6280 °C.
  */
 enum { MIN_TEMPERATURE_DC = -1000, MAX_TEMPERATURE_DC = 2000 };
 
-/*
- * The front-ends measure up to 6.6 V a cell: beside a broken sense wire one cell reads 0 V and its
- * neighbour the sum of both. Both have to be seen.
- */
+/* Beside a broken sense wire one cell reads 0 V and its neighbour the sum of both, 8.6 V at most
+ * for a chemistry of 4.3 V. Both have to be seen. */
 enum { MAX_CELL_MV = 10000 };
 
 bool jbd_soc_is_possible(uint8_t percent)

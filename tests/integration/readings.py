@@ -17,6 +17,7 @@ ALARMS = (
     'charge_overcurrent', 'discharge_overcurrent', 'cell_difference', 'low_capacity',
     'reserved_12', 'reserved_13', 'reserved_14', 'reserved_15')
 # In the order of register AA.
+FUNCTIONS = ('current_limiting', 'heating', 'heating_on', 'forced_discharge', 'factory_mode')
 COUNTERS = (
     'short_circuit', 'charge_overcurrent', 'discharge_overcurrent', 'cell_overvoltage',
     'cell_undervoltage', 'charge_overtemperature', 'charge_undertemperature',
@@ -108,6 +109,8 @@ class Readings:
             put('bms_balance_current_amperes', self.tail['balance_current_ma'] / 1000)
             for i, name in enumerate(ALARMS):
                 put('bms_alarm_active', self.tail['alarm'] >> i & 1, alarm=name)
+            for i, name in enumerate(FUNCTIONS):
+                put('bms_function_active', self.fet >> (2 + i) & 1, function=name)
         for name, value in zip(COUNTERS, self.counters):
             put('bms_protection_events_total', value, protection=name)
         if len(self.counters) > len(COUNTERS):
@@ -173,7 +176,7 @@ class Readings:
 # A board that stands still, with values of which no two are alike.
 TRUTH = Readings(volts=26.54, amperes=-12.34, remaining=75.6, nominal=120, cycles=271, percent=63,
                  cells=[3.301, 3.312, 3.323, 3.294, 3.335, 3.346, 3.317, 3.308],
-                 celsius=[21.5, -3.5], balance=0x25, protection=0x1009, fet=1,
+                 celsius=[21.5, -3.5], balance=0x25, protection=0x1009, fet=0x11,
                  tail={'humidity': 47, 'alarm': 0x0802, 'fcc_ah': 120, 'balance_current_ma': 60},
                  counters=[11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22])
 TRUE_BOARD = ',steady,tail=9,capacity=120,soc=63'

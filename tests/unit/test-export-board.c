@@ -230,6 +230,69 @@ static void test_danger_is_never_left_out(void)
                  "bms_state{state=\"Cell_Block_Over_Vol\"} 1\n");
 }
 
+/* ---- bits that not every board has ----------------------------------------------------------- */
+
+static const char *const functions[] = {"current_limiting", "heating", "heating_on",
+                                        "forced_discharge", "factory_mode"};
+
+static void assert_functions(const Board *board, uint8_t fet)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(functions); i++) {
+        g_autofree char *line =
+            g_strdup_printf("bms_function_active{battery=\"B\",function=\"%s\"} %d\n", functions[i],
+                            fet >> (2 + i) & 1);
+
+        ASSERT_THERE(board, line);
+    }
+}
+
+/** Firmware with a tail has all of them, each at its bit; the FETs are not among them. */
+static void test_functions_of_newer_firmware(void)
+{
+    Board board;
+
+    board_init(&board);
+    board_append_tail(&board);
+    for (unsigned fet = 0; fet < JBD_FET_TENFOLD; fet++) {
+        board.basic[AT_FET] = (uint8_t)fet;
+        board_poll(&board);
+        assert_functions(&board, (uint8_t)fet);
+    }
+    board.now_us += (BATTERY_FRESH_INTERVALS + 1) * (int64_t)INTERVAL;
+    ASSERT_ABSENT(&board, "bms_function_active");
+}
+
+/** Without a tail a board has them once it has set one, and keeps them when the bit is 0 again. */
+static void test_functions_of_older_firmware(void)
+{
+    Board board;
+
+    board_init(&board);
+    board_poll(&board);
+    ASSERT_ABSENT(&board, "bms_function_active");
+    board.basic[AT_FET] = 0x03 | 1 << 2;
+    board_poll(&board);
+    assert_functions(&board, 0x03 | 1 << 2);
+    board.basic[AT_FET] = 0x03;
+    board_poll(&board);
+    assert_functions(&board, 0x03);
+}
+
+/** A clone that appends something of its own means something of its own by these bits as well. */
+static void test_functions_of_a_clone(void)
+{
+    static const uint8_t rest[] = {0x0B, 0x87, 0x0B, 0x94, 0x64, 0x00, 0x00, 0x00};
+    Board board;
+
+    board_init(&board);
+    memcpy(board.basic + board.basic_size, rest, sizeof rest);
+    board.basic_size += sizeof rest;
+    board.basic[AT_FET] = 0x0B;
+    board_poll(&board);
+    ASSERT_ABSENT(&board, "bms_function_active");
+    ASSERT_THERE(&board, "bms_fet_enabled{battery=\"B\",fet=\"charge\"} 1\n");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -238,5 +301,8 @@ int main(int argc, char **argv)
     g_test_add_func("/export/board/cells", test_cells);
     g_test_add_func("/export/board/tail", test_tail);
     g_test_add_func("/export/board/danger", test_danger_is_never_left_out);
+    g_test_add_func("/export/board/functions/newer", test_functions_of_newer_firmware);
+    g_test_add_func("/export/board/functions/older", test_functions_of_older_firmware);
+    g_test_add_func("/export/board/functions/clone", test_functions_of_a_clone);
     return g_test_run();
 }

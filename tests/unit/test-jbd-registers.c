@@ -135,6 +135,11 @@ static const char *error_name(unsigned index)
     return jbd_error_name((JbdError)index);
 }
 
+static const char *field_name(unsigned index)
+{
+    return jbd_field_name((JbdField)index);
+}
+
 /** In one line, so that a change of a name or of the order is seen. */
 static void test_names(void)
 {
@@ -160,6 +165,9 @@ static void test_names(void)
          "cell_undervoltage charge_overtemperature charge_undertemperature "
          "discharge_overtemperature discharge_undertemperature pack_overvoltage "
          "pack_undervoltage restarts "},
+        {jbd_function_name, JBD_N_FUNCTIONS,
+         "current_limiting heating heating_on forced_discharge factory_mode "},
+        {field_name, JBD_N_FIELDS, "state_of_charge temperature cell_voltage tail "},
     };
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GString) all = g_string_new(NULL);
