@@ -7,6 +7,7 @@
 #ifndef BMS_BATTERY_H
 #define BMS_BATTERY_H
 
+#include "identity.h"
 #include "jbd.h"
 #include "link.h"
 #include "recovery.h"
@@ -65,6 +66,7 @@ typedef struct {
     /* read once a session or now and then */
     bool has_model;
     JbdModel model;
+    Identity identity; /**< what the labels of bms_info say of the board */
     bool has_counters;
     JbdCounters counters;
 

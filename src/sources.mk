@@ -3,6 +3,7 @@
 
 LIB_SOURCES := \
     src/battery/battery.c \
+    src/battery/identity.c \
     src/battery/outage.c \
     src/bluez/address.c \
     src/bluez/agent.c \

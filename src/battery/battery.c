@@ -110,6 +110,7 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
                   now_us - battery->read_at_us);
 
     jbd_count_impossible(basic, cells, battery->left_out);
+    identity_on_poll(&battery->identity, basic, now_us);
     battery->basic = *basic;
     battery->cells = *cells;
     battery->has_functions = battery->has_functions || basic->has_functions;
@@ -123,6 +124,7 @@ void battery_publish(Battery *battery, const JbdBasic *basic, const JbdCells *ce
 
 void battery_set_model(Battery *battery, const JbdModel *model)
 {
+    identity_on_model(&battery->identity, model);
     battery->model = *model;
     battery->has_model = true;
 }

@@ -142,10 +142,11 @@ int64_t readings_seconds_to_empty(const JbdBasic *basic);
 
 enum { READINGS_DATE_SIZE = sizeof "65535-255-255", READINGS_VERSION_SIZE = sizeof "15.15" };
 
-/** "2024-03-18", or "" where the board does not tell. */
-void readings_format_date(char text[READINGS_DATE_SIZE], const JbdBasic *basic);
+/** "2024-03-18", or "" for the year 0: the board does not tell. */
+void readings_format_date(char text[READINGS_DATE_SIZE], unsigned year, unsigned month,
+                          unsigned day);
 
 /** "2.10" */
-void readings_format_version(char text[READINGS_VERSION_SIZE], const JbdBasic *basic);
+void readings_format_version(char text[READINGS_VERSION_SIZE], unsigned version);
 
 #endif

@@ -190,7 +190,7 @@ static void append_facts(GString *out, const JbdBasic *basic)
 {
     char version[READINGS_VERSION_SIZE];
 
-    readings_format_version(version, basic);
+    readings_format_version(version, basic->version);
     g_string_append(out, "<dl>\n");
     begin_fact(out, "Voltage");
     append_quantity(out, basic->pack_mv, 2, "V");

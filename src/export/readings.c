@@ -29,18 +29,16 @@ int64_t readings_seconds_to_empty(const JbdBasic *basic)
     return seconds_to_move(basic->remaining_mah, -(int64_t)basic->current_ma);
 }
 
-void readings_format_date(char text[READINGS_DATE_SIZE], const JbdBasic *basic)
+void readings_format_date(char text[READINGS_DATE_SIZE], unsigned year, unsigned month,
+                          unsigned day)
 {
     text[0] = '\0';
-    if (basic->production_year > 0)
-        g_snprintf(text, READINGS_DATE_SIZE, "%04u-%02u-%02u", basic->production_year,
-                   basic->production_month, basic->production_day);
+    if (year > 0)
+        g_snprintf(text, READINGS_DATE_SIZE, "%04u-%02u-%02u", year, month, day);
 }
 
-void readings_format_version(char text[READINGS_VERSION_SIZE], const JbdBasic *basic)
+void readings_format_version(char text[READINGS_VERSION_SIZE], unsigned version)
 {
-    const unsigned version = basic->version;
-
     g_snprintf(text, READINGS_VERSION_SIZE, "%u.%u", version >> 4, version & 0x0F);
 }
 

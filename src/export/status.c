@@ -12,16 +12,17 @@ static void up(Sink *sink, const Battery *battery)
 /** Labels that are not known yet are empty, which to Prometheus is the same as not there. */
 static void info(Sink *sink, const Battery *battery)
 {
+    const IdentityClaim *shown = &battery->identity.shown;
     char firmware[READINGS_VERSION_SIZE] = "";
     char date[READINGS_DATE_SIZE] = "";
 
-    if (battery->has_readings) {
-        readings_format_version(firmware, &battery->basic);
-        readings_format_date(date, &battery->basic);
+    if (shown->has_basic) {
+        readings_format_version(firmware, shown->version);
+        readings_format_date(date, shown->year, shown->month, shown->day);
     }
     const SinkLabel labels[] = {
         {"address", battery->address, FALSE},
-        {"model", battery->has_model ? battery->model.text : "", FALSE},
+        {"model", shown->model, FALSE},
         {"firmware", firmware, FALSE},
         {"production_date", date, FALSE},
     };
@@ -149,8 +150,8 @@ static const Family families[] = {
         .name = "bms",
         .type = FAMILY_INFO,
         .emit = info,
-        .help = "Which battery this is. It stays while the battery does not answer; firmware and "
-                "production date are those of the latest readings.",
+        .help = "Which battery this is. It stays while the battery does not answer. A change is "
+                "shown when the board has reported it for an hour.",
     },
     {
         .name = "bms_connected",

@@ -128,6 +128,7 @@ static inline void make_hostile(Battery *b)
     JbdModel model = {"\xFF\"\\\n<b>\x01\x1B\x7F\xC3\xA9\xE2\x82\xC2\x85&'"};
 
     make_fresh(b, "A4:C1:38:00:00:09", "a\"b\\c\nd<script>e\xF0\x9F\x94\x8B\xC3");
+    b->identity.shown.has_model = false; /* else it would be shown after an hour */
     battery_set_model(b, &model);
     battery_set_fault(b, LINK_FAULT_REFUSED, "</p><img src=x onerror=\"alert('x')\">");
 }

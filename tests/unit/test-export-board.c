@@ -293,6 +293,116 @@ static void test_functions_of_a_clone(void)
     ASSERT_THERE(&board, "bms_fet_enabled{battery=\"B\",fet=\"charge\"} 1\n");
 }
 
+/* ---- labels that come from the board --------------------------------------------------------- */
+
+static void board_set_model(Board *board, const char *text)
+{
+    JbdModel model = {0};
+
+    g_strlcpy(model.text, text, sizeof model.text);
+    battery_set_model(&board->battery, &model);
+}
+
+static char *board_info(const Board *board)
+{
+    g_autofree char *text = board_render(board);
+    const char *line = strstr(text, "\nbms_info{");
+
+    g_assert_nonnull(line);
+    return g_strndup(line + 1, strcspn(line + 1, "\n"));
+}
+
+static void assert_info(const Board *board, const char *model, const char *firmware,
+                        const char *date)
+{
+    g_autofree char *line = board_info(board);
+    g_autofree char *wanted =
+        g_strdup_printf("bms_info{battery=\"B\",address=\"A4:C1:38:00:00:01\",model=\"%s\","
+                        "firmware=\"%s\",production_date=\"%s\"} 1",
+                        model, firmware, date);
+
+    g_assert_cmpstr(line, ==, wanted);
+}
+
+/** What was not known yet is shown at once, in whatever order it comes. */
+static void test_identity_at_first(void)
+{
+    Board board;
+
+    board_init(&board);
+    assert_info(&board, "", "", "");
+    board_poll(&board);
+    assert_info(&board, "", "2.10", "2022-03-28");
+    board_set_model(&board, "JBD-1");
+    assert_info(&board, "JBD-1", "2.10", "2022-03-28");
+
+    board_init(&board);
+    board_set_model(&board, "JBD-1");
+    assert_info(&board, "JBD-1", "", "");
+    board_poll(&board);
+    assert_info(&board, "JBD-1", "2.10", "2022-03-28");
+}
+
+/** A new firmware is shown when the board has told of it for an hour. */
+static void test_identity_changes(void)
+{
+    Board board;
+
+    board_init(&board);
+    board_poll(&board);
+    board_set_model(&board, "JBD-1");
+    board.basic[AT_VERSION] = 0x2B;
+    for (int s = 0; s <= HOUR; s += 10) {
+        assert_info(&board, "JBD-1", "2.10", "2022-03-28");
+        board_poll(&board);
+    }
+    assert_info(&board, "JBD-1", "2.11", "2022-03-28");
+    board_set_model(&board, "JBD-2");
+    for (int s = 0; s <= HOUR; s += 10) {
+        assert_info(&board, "JBD-1", "2.11", "2022-03-28");
+        board_poll(&board);
+    }
+    assert_info(&board, "JBD-2", "2.11", "2022-03-28");
+}
+
+/** One poll with another version, as a board's memory may give while it starts, is not shown. */
+static void test_identity_of_a_moment(void)
+{
+    Board board;
+
+    board_init(&board);
+    board_poll(&board);
+    for (int s = 0; s < 3 * HOUR; s += 10) {
+        board.basic[AT_VERSION] = s % (10 * MINUTE) == 0 ? 0 : 0x2A;
+        board_poll(&board);
+        assert_info(&board, "", "2.10", "2022-03-28");
+    }
+}
+
+/** Whatever a board makes up, it makes at most one series an hour of it. */
+static void test_identity_of_a_liar(void)
+{
+    static const int lasting[] = {10, 2 * MINUTE, HOUR - 10, HOUR, HOUR + 10};
+
+    for (guint i = 0; i < G_N_ELEMENTS(lasting); i++) {
+        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        Board board;
+
+        board_init(&board);
+        for (int s = 0; s < 24 * HOUR; s += 10) {
+            const unsigned n = (unsigned)(s / lasting[i]);
+            g_autofree char *model = g_strdup_printf("made up %u", n);
+
+            board.basic[AT_VERSION] = (uint8_t)n;
+            jbd_set_u16(board.basic, AT_DATE, n % 100 << 9 | 3 << 5 | (n % 28 + 1));
+            board_poll(&board);
+            board_set_model(&board, model);
+            g_hash_table_add(seen, board_info(&board));
+        }
+        g_assert_cmpuint(g_hash_table_size(seen), <=, 24 + 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -304,5 +414,9 @@ int main(int argc, char **argv)
     g_test_add_func("/export/board/functions/newer", test_functions_of_newer_firmware);
     g_test_add_func("/export/board/functions/older", test_functions_of_older_firmware);
     g_test_add_func("/export/board/functions/clone", test_functions_of_a_clone);
+    g_test_add_func("/export/board/identity/first", test_identity_at_first);
+    g_test_add_func("/export/board/identity/changes", test_identity_changes);
+    g_test_add_func("/export/board/identity/moment", test_identity_of_a_moment);
+    g_test_add_func("/export/board/identity/liar", test_identity_of_a_liar);
     return g_test_run();
 }
