@@ -99,6 +99,19 @@ JbdStepRequest jbd_step_random(void);
 JbdStepRequest jbd_step_password(const uint8_t password[JBD_PASSWORD_SIZE],
                                  const uint8_t address[JBD_ADDRESS_SIZE], uint8_t random);
 
+/**
+ * What tells the bytes of a password among those on the wire, in one direction. The password goes
+ * mixed with a byte and an address that can be read beside it, so it must not be shown so either.
+ * Begins as {0}.
+ */
+typedef struct {
+    uint8_t matched;
+    uint8_t left;
+} JbdMask;
+
+/** Takes the next byte. @return whether it has to be hidden */
+bool jbd_mask_hides(JbdMask *mask, uint8_t byte);
+
 /* ---- frames -------------------------------------------------------------------------------- */
 
 enum {
@@ -257,6 +270,14 @@ JbdError jbd_decode_basic(const JbdFrame *frame, JbdBasic *out);
 JbdError jbd_decode_cells(const JbdFrame *frame, JbdCells *out);
 JbdError jbd_decode_model(const JbdFrame *frame, JbdModel *out);
 JbdError jbd_decode_counters(const JbdFrame *frame, JbdCounters *out);
+
+enum { JBD_MALFORMED_SIZE = 96 };
+
+/**
+ * Says what does not fit about a frame that was refused with JBD_ERROR_SANITY
+ * ("register 03: 22 bytes, at least 23 expected").
+ */
+void jbd_describe_malformed(char text[JBD_MALFORMED_SIZE], const JbdFrame *frame);
 
 /* ---- what cannot be ------------------------------------------------------------------------ */
 

@@ -32,10 +32,12 @@ LIB_SOURCES := \
     src/jbd/decode.c \
     src/jbd/foreign.c \
     src/jbd/frame.c \
+    src/jbd/mask.c \
     src/jbd/names.c \
     src/jbd/password.c \
     src/jbd/possible.c \
     src/jbd/request.c \
+    src/jbd/shape.c \
     src/link/faults.c \
     src/link/link.c \
     src/main/advice.c \

@@ -7,18 +7,19 @@
  */
 #include "jbd.h"
 
+#include "shape.h"
 #include "wire.h"
 
 #include <string.h>
 
-/** Whether the frame is an answer to @a read, and a good one. */
+/** Whether the frame is an answer to @a read, and a good one whose length fits. */
 static JbdError check(const JbdFrame *frame, JbdRead read)
 {
     if (frame->reg != jbd_register(read))
         return JBD_ERROR_REGISTER;
     if (frame->status != 0)
         return JBD_ERROR_STATUS;
-    return JBD_OK;
+    return shape_of(frame).misfit == SHAPE_FITS ? JBD_OK : JBD_ERROR_SANITY;
 }
 
 /* ---- 0x03 ---------------------------------------------------------------------------------- */
@@ -189,15 +190,10 @@ JbdError jbd_decode_basic(const JbdFrame *frame, JbdBasic *out)
     const JbdError error = check(frame, JBD_BASIC);
     if (error != JBD_OK)
         return error;
-    if (frame->size < JBD_BASIC_SIZE)
-        return JBD_ERROR_SANITY;
 
     const uint8_t *data = frame->data;
     const uint8_t sensors = data[BASIC_SENSORS];
     const size_t fixed = BASIC_TEMPERATURES + (size_t)sensors * 2;
-    if (frame->size < fixed)
-        return JBD_ERROR_SANITY;
-
     const uint8_t fet = data[BASIC_FET];
     const uint32_t unit = basic_unit(fet);
     *out = (JbdBasic){
@@ -233,8 +229,6 @@ JbdError jbd_decode_cells(const JbdFrame *frame, JbdCells *out)
     const JbdError error = check(frame, JBD_CELLS);
     if (error != JBD_OK)
         return error;
-    if (frame->size == 0 || frame->size % 2 != 0 || frame->size / 2 > JBD_MAX_CELLS)
-        return JBD_ERROR_SANITY;
 
     *out = (JbdCells){.count = frame->size / 2};
     for (unsigned i = 0; i < out->count; i++)
@@ -252,30 +246,14 @@ uint32_t jbd_cells_sum_mv(const JbdCells *cells)
 
 /* ---- 0x05 ---------------------------------------------------------------------------------- */
 
-/** Whether it fills up a text field. 0xFF is in no text, neither in UTF-8 nor in GBK. */
-static bool is_padding(uint8_t byte)
-{
-    return byte == ' ' || byte == 0xFF;
-}
-
 JbdError jbd_decode_model(const JbdFrame *frame, JbdModel *out)
 {
     const JbdError error = check(frame, JBD_MODEL);
     if (error != JBD_OK)
         return error;
 
-    /* Longer than the document allows is cut, not refused: it is a name, and its start will do. */
-    size_t size = frame->size < JBD_MODEL_SIZE ? frame->size : JBD_MODEL_SIZE;
-    const uint8_t *nul = memchr(frame->data, '\0', size);
-    if (nul)
-        size = (size_t)(nul - frame->data);
-    while (size > 0 && is_padding(frame->data[size - 1]))
-        size--;
-    if (size == 0)
-        return JBD_ERROR_SANITY;
-
     *out = (JbdModel){0};
-    memcpy(out->text, frame->data, size);
+    memcpy(out->text, frame->data, shape_text_size(frame));
     return JBD_OK;
 }
 
@@ -287,8 +265,6 @@ JbdError jbd_decode_counters(const JbdFrame *frame, JbdCounters *out)
     const JbdError error = check(frame, JBD_COUNTERS);
     if (error != JBD_OK)
         return error;
-    if (frame->size % 2 != 0 || frame->size / 2 < JBD_N_COUNTERS - 1)
-        return JBD_ERROR_SANITY;
 
     const unsigned sent = frame->size / 2;
     *out = (JbdCounters){.count = (uint8_t)(sent < JBD_N_COUNTERS ? sent : JBD_N_COUNTERS)};

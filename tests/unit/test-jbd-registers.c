@@ -126,6 +126,83 @@ static void test_counters(void)
     }
 }
 
+/* ---- frames that are refused, in words ------------------------------------------------------- */
+
+static void test_malformed(void)
+{
+    static const struct {
+        uint8_t reg;
+        uint8_t size;
+        uint8_t sensors; /* at offset 22 */
+        const char *text;
+    } rows[] = {
+        {0x03, 22, 0, "register 03: 22 bytes, at least 23 expected"},
+        {0x03, 0, 0, "register 03: 0 bytes, at least 23 expected"},
+        {0x03, 29, 8, "register 03: 29 bytes, at least 39 expected for its 8 sensors"},
+        {0x03, 255, 255, "register 03: 255 bytes, at least 533 expected for its 255 sensors"},
+        {0x04, 72, 0, "register 04: 72 bytes, at most 64 expected"},
+        {0x04, 255, 0, "register 04: 255 bytes, at most 64 expected"},
+        {0x04, 7, 0, "register 04: 7 bytes, an even number expected"},
+        {0x04, 0, 0, "register 04: 0 bytes, at least 2 expected"},
+        {0x05, 9, 0, "register 05: 9 bytes, a text expected"},
+        {0xAA, 20, 0, "register AA: 20 bytes, at least 22 expected"},
+        {0xAA, 23, 0, "register AA: 23 bytes, an even number expected"},
+        /* Not refused for its length: there is nothing to say but how long it is. */
+        {0x03, 23, 0, "register 03: 23 bytes"},
+        {0x77, 3, 0, "register 77: 3 bytes"},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint8_t data[JBD_MAX_PAYLOAD] = {0};
+        data[22] = rows[i].sensors;
+        const JbdFrame frame = {.reg = rows[i].reg, .size = rows[i].size, .data = data};
+        char text[JBD_MALFORMED_SIZE];
+        jbd_describe_malformed(text, &frame);
+        g_assert_cmpstr(text, ==, rows[i].text);
+    }
+}
+
+/* ---- passwords among bytes ------------------------------------------------------------------- */
+
+/** The bytes as hex, those to be hidden as "**". */
+static char *masked(JbdMask *mask, const uint8_t *data, size_t size)
+{
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < size; i++) {
+        if (jbd_mask_hides(mask, data[i]))
+            g_string_append(text, "**");
+        else
+            g_string_append_printf(text, "%02x", data[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void test_mask(void)
+{
+    static const uint8_t password[] = {'s', 'e', 'c', 'r', 'e', 't'};
+    static const uint8_t address[] = {0xA4, 0xC1, 0x38, 0, 0, 1};
+    const JbdStepRequest secret = jbd_step_password(password, address, 0x5A);
+    const JbdStepRequest others[] = {jbd_step_key(), jbd_step_random()};
+    static const uint8_t answer[] = {0xFF, 0xAA, 0x18, 0x01, 0x00, 0x19};
+
+    /* However it is cut, and whatever stands before and behind it. */
+    for (size_t cut = 0; cut <= secret.size; cut++) {
+        JbdMask mask = {0};
+        g_autofree char *noise = masked(&mask, (const uint8_t *)"\xDD\xFF\xFF\xAA\xFF", 5);
+        g_autofree char *first = masked(&mask, secret.bytes, cut);
+        g_autofree char *rest = masked(&mask, secret.bytes + cut, secret.size - cut);
+        g_autofree char *after = masked(&mask, answer, sizeof answer);
+        g_autofree char *all = g_strconcat(first, rest, NULL);
+        g_assert_cmpstr(noise, ==, "ddffffaaff");
+        g_assert_cmpstr(all, ==, "ffaa1806**************");
+        g_assert_cmpstr(after, ==, "ffaa18010019");
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
+        JbdMask mask = {0};
+        g_autofree char *text = masked(&mask, others[i].bytes, others[i].size);
+        g_assert_null(strchr(text, '*'));
+    }
+}
+
 /* ---- names --------------------------------------------------------------------------------- */
 
 typedef const char *(*Name)(unsigned index);
@@ -186,6 +263,7 @@ int main(int argc, char **argv)
         {"/jbd/decode/register", test_register}, {"/jbd/decode/status", test_status},
         {"/jbd/decode/cells", test_cells},       {"/jbd/decode/model", test_model},
         {"/jbd/decode/counters", test_counters}, {"/jbd/names", test_names},
+        {"/jbd/malformed", test_malformed},      {"/jbd/mask", test_mask},
     };
 
     g_test_init(&argc, &argv, NULL);
