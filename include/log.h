@@ -20,6 +20,9 @@ void log_init(LogLevel level, gboolean journal);
 /** Another level from now on. */
 void log_set_level(LogLevel level);
 
+/** Whether messages of this level are shown: for what is expensive to put into words. */
+gboolean log_shows(LogLevel level);
+
 void log_debug(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void log_info(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void log_warn(const char *format, ...) G_GNUC_PRINTF(1, 2);

@@ -35,6 +35,8 @@ typedef struct {
     /** Does what reaches beyond the link: POWER_CYCLE, COMMAND or TELL, about battery->fault.
      * @return whether it was begun; it may be forbidden, too soon, or nobody there to do it */
     bool (*recover)(void *host, RecoveryAction action);
+    /** Bytes are being written to the board, or have come from it. May be NULL. */
+    void (*bytes)(void *host, bool sent, const uint8_t *data, size_t size);
 } PollerHost;
 
 typedef struct {

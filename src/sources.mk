@@ -57,6 +57,7 @@ LIB_SOURCES := \
     src/main/scan_table.c \
     src/main/signals.c \
     src/main/turns.c \
+    src/main/trace.c \
     src/main/unit.c \
     src/main/values.c \
     src/main/version.c \

@@ -77,6 +77,7 @@ INTEGRATION_TESTS := \
     test-clock \
     test-config \
     test-connect \
+    test-content \
     test-damage \
     test-http \
     test-late \

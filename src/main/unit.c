@@ -5,12 +5,14 @@
 #include "log.h"
 #include "outage.h"
 #include "system.h"
+#include "trace.h"
 
 struct Unit {
     Battery battery;
     Poller *poller;
     BluezLink *link;
     GSource *timer;
+    Trace trace;
     Outage outage;
     gint64 read_at_us; /* latest readings that tell_readings() knows of, or the start; since boot */
     gboolean greeted;  /* the first readings have been logged */
@@ -199,6 +201,13 @@ static bool host_recover(void *host, RecoveryAction action)
     return true;
 }
 
+static void host_bytes(void *host, bool sent, const uint8_t *data, size_t size)
+{
+    Unit *unit = host;
+
+    trace_bytes(&unit->trace, unit->battery.address, sent, data, size);
+}
+
 static const PollerHost host_ops = {
     .now = host_now,
     .boot_time = host_boot_time,
@@ -207,6 +216,7 @@ static const PollerHost host_ops = {
     .fault = host_fault,
     .changed = host_changed,
     .recover = host_recover,
+    .bytes = host_bytes,
 };
 
 /* ---- public ---------------------------------------------------------------------------------- */

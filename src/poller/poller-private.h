@@ -104,6 +104,8 @@ void poller_leave_old_answers(Poller *poller);
 
 /* ---- poller.c ------------------------------------------------------------------------------ */
 
+/** Writes over the link, which is up. */
+void poller_write(Poller *poller, const uint8_t *data, size_t size);
 void poller_report_fault(Poller *poller, LinkFault fault, const char *detail);
 
 /** Lets the ladder decide what to do about battery->fault beyond a new link, and does it.

@@ -44,6 +44,18 @@ void poller_report_fault(Poller *poller, LinkFault fault, const char *detail)
     poller->host_ops->fault(poller->host);
 }
 
+static void tell_bytes(Poller *poller, bool sent, const uint8_t *data, size_t size)
+{
+    if (poller->host_ops->bytes)
+        poller->host_ops->bytes(poller->host, sent, data, size);
+}
+
+void poller_write(Poller *poller, const uint8_t *data, size_t size)
+{
+    tell_bytes(poller, true, data, size);
+    poller->link_ops->write(poller->link, data, size);
+}
+
 /* ---- opening and closing the link ------------------------------------------------------------ */
 
 static void open_link(Poller *poller)
@@ -150,6 +162,7 @@ static void on_chunk(void *user, const uint8_t *data, size_t size)
 {
     Poller *poller = user;
 
+    tell_bytes(poller, false, data, size);
     poller_leave_old_answers(poller);
     if (!poller->foreign)
         poller->foreign = jbd_foreign_make(data, size);

@@ -46,7 +46,7 @@ static void send_request(Poller *poller)
     poller->try_error = JBD_OK;
     poller->answer_by = poller_now(poller) + round_answer_time(poller);
     jbd_reassembler_reset(&poller->reassembler);
-    poller->link_ops->write(poller->link, jbd_request(poller->asked), JBD_REQUEST_SIZE);
+    poller_write(poller, jbd_request(poller->asked), JBD_REQUEST_SIZE);
 }
 
 void round_new_session(Poller *poller)

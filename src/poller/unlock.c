@@ -79,7 +79,7 @@ static void send_step(Poller *poller, JbdStep step, const JbdStepRequest *reques
     poller->answer_by = poller_now(poller) + time;
     jbd_reassembler_reset(&poller->reassembler);
     jbd_reassembler_expect_steps(&poller->reassembler);
-    poller->link_ops->write(poller->link, request->bytes, request->size);
+    poller_write(poller, request->bytes, request->size);
 }
 
 static void send_key(Poller *poller)

@@ -52,6 +52,11 @@ gboolean log_level_parse(const char *name, LogLevel *level)
     return FALSE;
 }
 
+gboolean log_shows(LogLevel level)
+{
+    return level >= settings.level;
+}
+
 /** Copies @a text with what is not to be shown as \xHH. @return what was written to @a out */
 static size_t make_visible(const char *text, char *out, size_t size)
 {
@@ -114,7 +119,7 @@ G_GNUC_PRINTF(2, 0) static void log_message(LogLevel level, const char *format, 
     int saved = errno; /* a message must not change what the caller looks at next */
     g_autofree char *text = NULL;
 
-    if (level < settings.level)
+    if (!log_shows(level))
         return;
     text = g_strdup_vprintf(format, arguments);
     write_message(level, text != NULL ? text : format);
@@ -147,7 +152,7 @@ static GLogWriterOutput write_glib_message(GLogLevelFlags flags, const GLogField
         level = LOG_LEVEL_WARN;
     else if (flags & G_LOG_LEVEL_DEBUG)
         level = LOG_LEVEL_DEBUG;
-    if (level < settings.level)
+    if (!log_shows(level))
         return G_LOG_WRITER_HANDLED;
     text = g_strdup_printf("%s%s%s", domain != NULL ? domain : "", domain != NULL ? ": " : "",
                            message);
