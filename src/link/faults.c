@@ -185,9 +185,9 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                           .transient = true,
                           ABOUT_ADAPTER},
     [LINK_FAULT_MALFORMED] = {.name = "malformed",
-                              .text = "its answers are sound, but not understood",
-                              .remedy = "report the board's model and the bytes that "
-                                        "--log.level=debug prints",
+                              .text = "its answers arrive undamaged, but are not understood",
+                              .remedy = "please report the board's model and the bytes that "
+                                        "--log.level=debug logs",
                               .layer = FAULT_LAYER_TALK,
                               .session = SESSION_LINK_LOSS,
                               .hopeless = true,

@@ -74,7 +74,8 @@ struct Poller {
     JbdRead asked;
     unsigned tries;
     int64_t answer_by;
-    JbdError try_error; /* what came instead of an answer, if anything did */
+    JbdError try_error;                 /* what came instead of an answer, if anything did */
+    char malformed[JBD_MALFORMED_SIZE]; /* for JBD_ERROR_SANITY, what does not fit */
     JbdReassembler reassembler;
     JbdBasic basic;
     JbdCells cells;

@@ -187,10 +187,11 @@ static LinkFault fault_of(JbdError error)
         return LINK_FAULT_ECHO;
     case JBD_ERROR_STATUS:
         return LINK_FAULT_REFUSES;
+    case JBD_ERROR_SANITY:
+        return LINK_FAULT_MALFORMED;
     case JBD_ERROR_CHECKSUM:
     case JBD_ERROR_LENGTH:
     case JBD_ERROR_REGISTER:
-    case JBD_ERROR_SANITY:
     case JBD_N_ERRORS:
         break;
     }
@@ -201,9 +202,12 @@ static void report_silence(Poller *poller, JbdError error)
 {
     unsigned percent = battery_noise_percent(poller->battery);
     LinkFault fault = fault_of(error);
-    char detail[96];
+    char detail[96 + JBD_MALFORMED_SIZE];
 
-    if (fault == LINK_FAULT_NOISE && percent > 0) {
+    if (fault == LINK_FAULT_MALFORMED) {
+        (void)snprintf(detail, sizeof detail, "%s: %s", link_fault_text(fault), poller->malformed);
+        poller_report_fault(poller, fault, detail);
+    } else if (fault == LINK_FAULT_NOISE && percent > 0) {
         (void)snprintf(detail, sizeof detail, "%s: %u %% of the latest ones",
                        link_fault_text(fault), percent);
         poller_report_fault(poller, fault, detail);
@@ -250,9 +254,9 @@ static void give_up(Poller *poller)
         return;
     if (!foreign)
         report_silence(poller, error);
-    if (error == JBD_ERROR_STATUS) {
+    if (error == JBD_ERROR_STATUS || error == JBD_ERROR_SANITY) {
         /* The link is sound; a new one would hear the same. */
-        poller->slot_failure = POLL_FAILURE_STATUS;
+        poller->slot_failure = error == JBD_ERROR_STATUS ? POLL_FAILURE_STATUS : POLL_FAILURE_FRAME;
         poller_recover(poller);
         poller_end_round(poller);
     } else {
@@ -311,6 +315,8 @@ static bool take_frame(Poller *poller, const JbdFrame *frame)
         return false;
     }
     poller->try_error = error;
+    if (error == JBD_ERROR_SANITY)
+        jbd_describe_malformed(poller->malformed, frame);
     if (error == JBD_ERROR_STATUS && !is_required(read)) {
         optional_done(poller, read, false, absent_for_us);
         ask_next(poller);

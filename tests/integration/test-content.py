@@ -7,6 +7,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
+import re
+
 from harness import ADDRESS, Bench, check, equal
 from readings import true_board
 from tap import run, test
@@ -48,6 +50,39 @@ def impossible_values(bench):
     check(metrics('bms_values_left_out_total', field='temperature') >= 1, 'not counted')
     page = exporter.get('/').text
     check('255' not in page and '6280' not in page, 'on the page')
+
+
+def malformed(name, register, payload, words):
+    """A test with a board that answers this; words are what has to be said of it."""
+    @test
+    def function(bench):
+        exporter = true_board(bench, '--poll.interval=1')
+        exporter.fresh()
+        answer(bench, register, payload)
+        exporter.logged('warning: .*: ' + re.escape(words) + '; what helps: .*report')
+        metrics = exporter.until(lambda m: m('bms_up') == 0, 'stale readings')
+        equal(metrics('bms_fault', fault='malformed'), 1, 'the fault')
+        check(metrics('bms_frame_errors_total', error='sanity') >= 1, 'not counted')
+        equal(metrics('bms_frame_errors_total', error='checksum'), 0, 'checksum errors')
+        check(words in exporter.get('/').text, 'not on the page')
+        exporter.logged('error: .*' + re.escape(words))
+        equal(exporter.count_log('corrupted|inverters|come closer'), 0, 'lines about the radio')
+        # A new link would hear the same.
+        equal(exporter.metrics().sum('bms_link_sessions_total'), 1, 'sessions')
+        bench.sim('frame %s %02x -' % (ADDRESS, register))
+        exporter.fresh()
+        exporter.logged('readings are back')
+    function.__doc__ = name
+
+
+malformed('Register 03 that is too short', 0x03, BASIC[:22],
+          'register 03: 22 bytes, at least 23 expected')
+malformed('More sensors announced than sent', 0x03, with_byte(22, 8) + b'\x0b\xa5',
+          'register 03: 29 bytes, at least 39 expected for its 8 sensors')
+malformed('More cells than there can be', 0x04, bytes.fromhex('0ce4') * 36,
+          'register 04: 72 bytes, at most 64 expected')
+malformed('Half a cell', 0x04, bytes.fromhex('0ce40ce40c'),
+          'register 04: 5 bytes, an even number expected')
 
 
 @test

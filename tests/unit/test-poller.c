@@ -31,6 +31,7 @@ typedef struct {
     gboolean no_model;     /* answers 0x80 */
     gboolean silent_model; /* does not answer */
     gboolean refuses;      /* 0x81 to everything */
+    gboolean malformed;    /* 22 bytes in 03, which has 23 */
     LinkFault absent;      /* connecting fails, in this way */
     int64_t latency;
     gint16 current; /* 10 mA */
@@ -176,7 +177,7 @@ static void answer(World *world, guint8 reg, int64_t delay)
     if (world->board.refuses)
         plan_frame(world, delay, reg, 0x81, NULL, 0);
     else if (reg == 0x03)
-        plan_frame(world, delay, reg, 0, basic, sizeof basic);
+        plan_frame(world, delay, reg, 0, basic, sizeof basic - (world->board.malformed ? 1 : 0));
     else if (reg == 0x04)
         plan_frame(world, delay, reg, 0, cells, sizeof cells);
     else if (reg == 0x05 && world->board.no_model)
@@ -747,6 +748,31 @@ static void test_refusing_board_keeps_its_link(void)
     world_free(world);
 }
 
+/** Sound frames that are not understood are no noise, and another link would bring the same. */
+static void test_malformed_answers_keep_the_link(void)
+{
+    World *world = world_new(NULL);
+
+    world->board.malformed = TRUE;
+    run_until(world, world->now + 95 * S);
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_MALFORMED);
+    g_assert_nonnull(
+        strstr(world->battery.detail, ": register 03: 22 bytes, at least 23 expected"));
+    g_assert_true(g_str_has_prefix(world->battery.detail, link_fault_text(LINK_FAULT_MALFORMED)));
+    g_assert_cmpuint(world->opens, ==, 1);
+    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_FRAME], ==, 9);
+    g_assert_cmpuint(battery_noise_percent(&world->battery), ==, 0);
+    g_assert_cmpuint(world->recoveries[RECOVERY_TELL], ==, 1);
+    g_assert_cmpuint(world->recoveries[RECOVERY_POWER_CYCLE], ==, 0);
+    g_assert_cmpuint(world->asked[0x03], <=, 3 * 11);
+
+    world->board.malformed = FALSE;
+    run_until(world, world->now + 20 * S);
+    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NONE);
+    g_assert_cmpuint(world->opens, ==, 1);
+    world_free(world);
+}
+
 static void test_absent_registers(void)
 {
     World *world = world_new(NULL);
@@ -1306,6 +1332,7 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/corrupt-answers", test_corrupt_answers);
     g_test_add_func("/poller/echo", test_echo);
     g_test_add_func("/poller/refusing-board", test_refusing_board_keeps_its_link);
+    g_test_add_func("/poller/malformed-answers", test_malformed_answers_keep_the_link);
     g_test_add_func("/poller/absent-registers", test_absent_registers);
     g_test_add_func("/poller/optional-reads", test_slot_goes_before_optional_reads);
     g_test_add_func("/poller/short-slots", test_optional_reads_in_short_slots);
