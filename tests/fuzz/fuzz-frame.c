@@ -59,6 +59,7 @@ static void check_basic(const JbdFrame *frame, const JbdBasic *basic)
     CHECK((basic->production_year == 0) == (basic->production_month == 0));
     CHECK((basic->production_year == 0) == (basic->production_day == 0));
     CHECK(!basic->has_tail || basic->tail.humidity_percent <= 100);
+    CHECK(!basic->has_tail || !basic->tail_refused);
 }
 
 static void check_cells(const JbdFrame *frame, const JbdCells *cells)
@@ -78,6 +79,16 @@ static void check_counters(const JbdFrame *frame, const JbdCounters *counters)
 {
     CHECK(counters->count == JBD_N_COUNTERS - 1 || counters->count == JBD_N_COUNTERS);
     CHECK(frame->size >= 2 * counters->count);
+}
+
+static void check_words(const JbdFrame *frame)
+{
+    char text[JBD_MALFORMED_SIZE];
+
+    jbd_describe_malformed(text, frame);
+    CHECK(strncmp(text, "register ", strlen("register ")) == 0);
+    /* Nothing is cut off. */
+    CHECK(strlen(text) < sizeof text - 1);
 }
 
 /** Runs one decoder: it reads what it should read, or says why not and touches nothing. */
@@ -110,6 +121,7 @@ static void decode_all(const JbdFrame *in_buffer)
     RUN(JBD_CELLS, JbdCells, jbd_decode_cells, check_cells);
     RUN(JBD_MODEL, JbdModel, jbd_decode_model, check_model);
     RUN(JBD_COUNTERS, JbdCounters, jbd_decode_counters, check_counters);
+    check_words(frame);
     free(payload);
 }
 
