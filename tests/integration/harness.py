@@ -195,6 +195,7 @@ class Sim(Process):
         self.path = bench.directory + '/sim'
         self.events = []  # (when, text)
         self.answers = []
+        self.crashes = 0  # of bluetoothd, that the test itself has brought about
         self.socket = None
         super().__init__(bench.pulse, 'bms-sim',
                          [SIM, '--control=' + self.path, '--quiet'] + list(arguments),
@@ -255,6 +256,7 @@ class Sim(Process):
         equal(state['violations'], 0, 'requests that a monitor must never send')
         equal(state['overlapping-connects'], 0, 'Connect while another was under way')
         equal(state['scan-while-connecting'], 0, 'discovery and Connect at the same time')
+        equal(state['crashes'], self.crashes, 'crashes of bluetoothd')
 
     def close(self):
         """Ends it in an orderly way, and has it checked."""

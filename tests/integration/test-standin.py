@@ -369,6 +369,86 @@ def blocked_device(bench):
     sim.until('disconnected .* local')
 
 
+# ---- notifications that one client has to itself -------------------------------------------------
+
+CHARACTERISTIC = 'GattCharacteristic1.'
+EMPTY = '@a{sv} {}'
+NOTIFY_ACQUIRED = 'org.bluez.Error.NotPermitted: Notify acquired'
+
+
+@test
+def acquire(bench):
+    """What is acquired is refused to others, and free again when its client is gone."""
+    sim = connected(bench)
+    at = sim.mark()
+    sim('rival %s acquire' % ADDRESS)
+    sim.until('notify-acquired .* on', at)
+    for method, arguments in ('StartNotify', ()), ('AcquireNotify', (EMPTY,)):
+        equal(call(bench, NOTIFY, CHARACTERISTIC + method, *arguments), NOTIFY_ACQUIRED, method)
+    equal(sim.battery()['notifying'], False, 'notifying')
+    sim('rival %s acquire-write' % ADDRESS)
+    equal(call(bench, WRITE, CHARACTERISTIC + 'WriteValue', ASK, EMPTY),
+          'org.bluez.Error.NotPermitted: Write acquired', 'WriteValue')
+    equal(call(bench, WRITE, CHARACTERISTIC + 'AcquireWrite', EMPTY),
+          'org.bluez.Error.NotPermitted: Write acquired', 'AcquireWrite')
+    sim('rival %s release' % ADDRESS)
+    sim.until('write-acquired .* off', sim.until('notify-acquired .* off', at))
+    equal(call(bench, WRITE, CHARACTERISTIC + 'WriteValue', ASK, EMPTY), 'ok', 'WriteValue')
+    sim('rival %s notify' % ADDRESS)
+    equal(call(bench, NOTIFY, CHARACTERISTIC + 'AcquireNotify', EMPTY),
+          'org.bluez.Error.InProgress: In Progress', 'AcquireNotify beside StartNotify')
+
+
+@test
+def acquire_over_the_bus(bench):
+    """A client gets its socket, and has let it go when it ends."""
+    sim = connected(bench)
+    for path, method, what in ((NOTIFY, 'AcquireNotify', 'notify'),
+                               (WRITE, 'AcquireWrite', 'write')):
+        at = sim.mark()
+        equal(call(bench, path, CHARACTERISTIC + method, EMPTY), 'ok', method)
+        sim.until(what + '-acquired .* off', sim.until(what + '-acquired .* on', at))
+    equal(call(bench, DEVICE, 'Device1.Disconnect'), 'ok', 'Disconnect')
+    equal(call(bench, NOTIFY, CHARACTERISTIC + 'AcquireNotify', EMPTY),
+          'org.bluez.Error.Failed: Not connected', 'AcquireNotify')
+
+
+@test
+def acquired_by_nobody(bench):
+    """What was not answered when the link broke stays acquired; StopNotify ends bluetoothd."""
+    sim = connected(bench)
+    sim('set notify-time 60')
+    Call(bench, NOTIFY, 'org.bluez.GattCharacteristic1.AcquireNotify', EMPTY)
+    bench.eventually('AcquireNotify', lambda: sim.battery()['notify-acquired'])
+    sim('fault * drop-now')
+    equal(call(bench, DEVICE, 'Device1.Connect'), 'ok', 'Connect')
+    equal(call(bench, NOTIFY, CHARACTERISTIC + 'StartNotify'), NOTIFY_ACQUIRED, 'StartNotify')
+    Call(bench, NOTIFY, 'org.bluez.GattCharacteristic1.StopNotify')
+    sim.until('bluez off', sim.until('bluez crashed by StopNotify'))
+    sim.crashes = 1
+
+
+@test
+def acquired_by_nobody_and_removed(bench):
+    """RemoveDevice ends it, too; the same where the client has died."""
+    sim = connected(bench)
+    sim('rival %s acquire unanswered' % ADDRESS, 'rival %s die' % ADDRESS)
+    Call(bench, ADAPTER, 'org.bluez.Adapter1.RemoveDevice', "objectpath '%s'" % DEVICE)
+    sim.until('bluez off', sim.until('bluez crashed by RemoveDevice'))
+    sim.crashes = 1
+
+
+@test
+def stopped_while_acquired(bench):
+    """StopNotify of anybody ends what is acquired and open, or asked for."""
+    sim = connected(bench)
+    for how in 'acquire', 'acquire unanswered':
+        sim('rival %s %s' % (ADDRESS, how))
+        bench.eventually('AcquireNotify', lambda: sim.battery()['notify-acquired'])
+        equal(call(bench, NOTIFY, CHARACTERISTIC + 'StopNotify'), 'ok', 'StopNotify')
+        equal(sim.battery()['notify-acquired'], False, 'acquired')
+
+
 # ---- bluetoothd ----------------------------------------------------------------------------------
 
 @test

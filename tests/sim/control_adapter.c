@@ -160,6 +160,26 @@ static void stop(struct sim *sim, gboolean polite)
     control_event(sim, "bluez off");
 }
 
+static gboolean on_crash(gpointer data)
+{
+    struct sim *sim = data;
+
+    sim->crash_timer = 0;
+    if (sim->running) {
+        stop(sim, FALSE);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+void bluez_crash(struct sim *sim, const char *method)
+{
+    sim->crashes++;
+    control_event(sim, "bluez crashed by %s", method);
+    /* Not from inside the call. */
+    sim_cancel(&sim->crash_timer);
+    sim->crash_timer = sim_after(0, on_crash, sim);
+}
+
 char *control_bluez(struct sim *sim, int argc, char **argv)
 {
     const char *word = argv[1];

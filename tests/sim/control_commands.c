@@ -386,6 +386,7 @@ static const struct command commands[] = {
     {"steady", 2, "steady ADDR|* on|off", run_steady},
     {"adapter", 1, "adapter on|off|remove|block|unblock|wedge|wedge-hang|add ...", control_adapter},
     {"bluez", 1, "bluez die|term|start [hung]|hang|resume", control_bluez},
+    {"rival", 2, "rival ADDR connect|disconnect|notify|acquire [unanswered]|...", control_rival},
     {"hold", 1, "hold METHOD", control_script},
     {"release", 1, "release METHOD", control_script},
     {"refuse", 3, "refuse METHOD ERROR MESSAGE [N]", control_script},

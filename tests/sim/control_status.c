@@ -86,6 +86,8 @@ static void put_battery(GString *json, const struct battery *b)
     put_bool(json, "resolved", d->resolved);
     put_bool(json, "notifying", d->notifying);
     put_bool(json, "subscribed", d->subscribed);
+    put_bool(json, "notify-acquired", d->notify_acquired.state != ACQUIRED_NOT);
+    put_bool(json, "write-acquired", d->write_acquired.state != ACQUIRED_NOT);
     put_bool(json, "blocked", d->blocked);
     put_bool(json, "stale", d->stale);
     put_bool(json, "wedged", d->wedged);
@@ -138,6 +140,7 @@ char *control_status(struct sim *sim)
     put_count(json, "violations", violations);
     put_count(json, "overlapping-connects", sim->overlapping_connects);
     put_count(json, "scan-while-connecting", sim->scan_while_connecting);
+    put_count(json, "crashes", sim->crashes);
     g_string_append(json, "\"adapters\":[");
     for (guint i = 0; i < sim->adapters->len; i++) {
         put_adapter(json, sim->adapters->pdata[i]);

@@ -282,6 +282,7 @@ static void sim_free(struct sim *sim)
 {
     control_free(g_steal_pointer(&sim->control));
     sim_cancel(&sim->start_timer);
+    sim_cancel(&sim->crash_timer);
     for (guint i = 0; i < sim->adapters->len; i++) {
         adapter_remove(sim->adapters->pdata[i], FALSE);
     }

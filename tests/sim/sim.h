@@ -13,6 +13,7 @@
  *   standin_pair.c     pairing, and the agents that are asked for passkeys
  *   standin_gatt.c     GattCharacteristic1: its calls, and the writes to the board
  *   standin_notify.c   notify sessions and notifications
+ *   standin_acquire.c  AcquireNotify and AcquireWrite
  *   standin_list.c     the tree as a whole: GetManagedObjects, Introspect
  *   control.c          the control sockets
  *   control_*.c        what their lines do
@@ -52,6 +53,12 @@
 /* A write or read of a handle that the peer has no more. */
 #define STALE_HANDLE_MESSAGE "Operation failed with ATT error: 0x01"
 
+#define NOTIFY_ACQUIRED_MESSAGE "Notify acquired"
+#define WRITE_ACQUIRED_MESSAGE  "Write acquired"
+
+/* Who is in the place of a client's name for the control channel's other program. */
+#define RIVAL "rival"
+
 struct sim;
 struct control;
 
@@ -78,6 +85,22 @@ enum first_connected {
 struct session {
     char *client;
     gboolean registered; /* BlueZ holds a registration for it on the present link */
+};
+
+enum acquired_state {
+    ACQUIRED_NOT,
+    ACQUIRED_PENDING, /* asked for, not answered */
+    ACQUIRED_OPEN,
+    ACQUIRED_LEFT, /* never to be answered, and acquired for ever */
+};
+
+/** A client's AcquireNotify or AcquireWrite. */
+struct acquired {
+    enum acquired_state state;
+    char *client;
+    GDBusMessage *call;
+    int fd, rival_fd; /* our end, and the other one if it is RIVAL's; 0 for none */
+    guint watch;
 };
 
 struct device;
@@ -144,6 +167,8 @@ struct device {
     gboolean stale;   /* what is cached is wrong, and is not read again */
     gboolean wedged;  /* Connect fails */
     GQueue sessions;
+    struct acquired notify_acquired, write_acquired;
+    gboolean other_left; /* notifications of another characteristic are acquired for ever */
     gboolean notifying;
     gboolean subscribed; /* the peer's CCC is set */
     guint ccc_timer;
@@ -202,6 +227,7 @@ struct sim {
     struct control *control;
 
     guint overlapping_connects, scan_while_connecting, calls;
+    guint crashes, crash_timer;
 };
 
 enum node_kind {
@@ -233,6 +259,7 @@ struct gatt_row {
 };
 
 #define GATT_ROWS   21
+#define ROW_OTHER   10 /* notifies, and is none of the board's own */
 #define ROW_SERVICE 17
 #define ROW_NOTIFY  18
 #define ROW_CCC     19
@@ -248,6 +275,8 @@ void bus_signal(struct sim *sim, const char *path, const char *interface, const 
 /** Both take the call's reference and do nothing without a call. */
 void bus_reply(struct sim *sim, GDBusMessage *call, GVariant *result);
 void bus_error(struct sim *sim, GDBusMessage *call, const char *name, const char *text);
+/** The reply to AcquireNotify or AcquireWrite; the descriptor stays the caller's. */
+void bus_reply_fd(struct sim *sim, GDBusMessage *call, int fd, guint16 mtu);
 /** Sends what has passed the script. */
 void bus_send(struct sim *sim, GDBusMessage *message);
 
@@ -295,6 +324,7 @@ char *tree_introspect(struct sim *sim, const char *path);
 /* standin_adapter.c: each takes the call's reference */
 void adapter_call(struct adapter *adapter, GDBusMessage *call, const char *member);
 void adapter_client_gone(struct adapter *adapter, const char *client);
+gboolean adapter_is_scanned_by(const struct adapter *adapter, const char *client);
 
 /* standin_power.c: adapters that come and go, on and off; takes the call's reference */
 /** Whether it is "hciN". */
@@ -365,6 +395,24 @@ void link_fault_changed(struct battery *battery, enum fault_id id);
 /* standin_gatt.c */
 void gatt_call(struct device *device, guint row, GDBusMessage *call, const char *member);
 void gatt_link_down(struct device *device, gboolean signal);
+/** A write without response to the board's own characteristic. */
+void gatt_command(struct device *device, const uint8_t *bytes, size_t length);
+
+/* standin_acquire.c: notify, write and stop take the call's reference */
+void acquire_notify(struct device *device, GDBusMessage *call);
+void acquire_write(struct device *device, GDBusMessage *call);
+/** StopNotify where notifications are acquired. */
+void acquire_stop(struct device *device, GDBusMessage *call);
+void acquire_ccc_written(struct device *device);
+void acquire_deliver(struct device *device, const void *bytes, gsize size);
+void acquire_link_down(struct device *device);
+void acquire_client_gone(struct device *device, const char *client);
+void acquire_forget(struct device *device);
+/** Whether removing the object ends bluetoothd. */
+gboolean acquire_is_left(const struct device *device);
+/** @return whether it could be acquired. */
+gboolean acquire_by_rival(struct device *device, gboolean notify, gboolean answered);
+void acquire_rival_releases(struct device *device);
 
 /* standin_notify.c: start and stop take the call's reference */
 void notify_start(struct device *device, GDBusMessage *call);
@@ -375,6 +423,10 @@ void notify_link_up(struct device *device);
 void notify_link_down(struct device *device, gboolean signal);
 void notify_forget(struct device *device);
 void notify_client_gone(struct device *device, const char *client);
+/** The CCC is written a little later. */
+void notify_write_ccc(struct device *device);
+/** Another client's StartNotify. */
+void notify_join(struct device *device, const char *client);
 
 /* control.c */
 struct control *control_new(struct sim *sim, const char *path, GError **error);
@@ -386,6 +438,9 @@ char *control_command(struct sim *sim, const char *line);
 char *control_set(struct sim *sim, int argc, char **argv);
 char *control_adapter(struct sim *sim, int argc, char **argv);
 char *control_bluez(struct sim *sim, int argc, char **argv);
+/** bluetoothd falls over a call of @p method, in a moment, and stays dead. */
+void bluez_crash(struct sim *sim, const char *method);
+char *control_rival(struct sim *sim, int argc, char **argv);
 char *control_script(struct sim *sim, int argc, char **argv);
 char *control_status(struct sim *sim);
 

@@ -16,9 +16,11 @@ SIM_SOURCES := \
 	tests/sim/standin_gatt.c \
 	tests/sim/standin_pair.c \
 	tests/sim/standin_notify.c \
+	tests/sim/standin_acquire.c \
 	tests/sim/control.c \
 	tests/sim/control_commands.c \
 	tests/sim/control_adapter.c \
 	tests/sim/control_set.c \
+	tests/sim/control_rival.c \
 	tests/sim/control_status.c \
 	tests/sim/send.c

@@ -47,6 +47,13 @@ static void update_discovering(struct adapter *adapter)
     set_discovering(adapter, any);
 }
 
+gboolean adapter_is_scanned_by(const struct adapter *adapter, const char *client)
+{
+    const struct discovery *discovery = g_hash_table_lookup(adapter->clients, client);
+
+    return discovery != NULL && discovery->running;
+}
+
 static struct discovery *client_of(struct adapter *adapter, GDBusMessage *call, gboolean create)
 {
     const char *sender = g_dbus_message_get_sender(call);

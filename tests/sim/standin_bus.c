@@ -9,6 +9,7 @@
  */
 #include "sim.h"
 
+#include <gio/gunixfdlist.h>
 #include <string.h>
 
 #define HELD_MAX 10000 /* messages kept while hanging */
@@ -80,6 +81,18 @@ void bus_reply(struct sim *sim, GDBusMessage *call, GVariant *result)
         }
         answer(sim, call, reply);
     }
+    g_object_unref(call);
+}
+
+void bus_reply_fd(struct sim *sim, GDBusMessage *call, int fd, guint16 mtu)
+{
+    g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_reply(call);
+    g_autoptr(GUnixFDList) list = g_unix_fd_list_new();
+
+    g_unix_fd_list_append(list, fd, NULL);
+    g_dbus_message_set_unix_fd_list(reply, list);
+    g_dbus_message_set_body(reply, g_variant_new("(hq)", 0, mtu));
+    answer(sim, call, reply);
     g_object_unref(call);
 }
 
@@ -328,6 +341,7 @@ static void client_gone(struct sim *sim, const char *client)
         adapter_client_gone(adapter, client);
         for (guint j = 0; j < adapter->devices->len; j++) {
             known = known || has_session(adapter->devices->pdata[j], client);
+            acquire_client_gone(adapter->devices->pdata[j], client);
             notify_client_gone(adapter->devices->pdata[j], client);
         }
     }

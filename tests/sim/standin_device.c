@@ -207,18 +207,25 @@ static gboolean on_absent(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* What a client should not do: the radio does one thing at a time. */
-static void count_overlaps(struct adapter *adapter)
+static gboolean is_by(GDBusMessage *call, const char *client)
 {
+    return call != NULL && strcmp(g_dbus_message_get_sender(call), client) == 0;
+}
+
+/* What a client should not do: the radio does one thing at a time. Others may do what they like. */
+static void count_overlaps(struct adapter *adapter, GDBusMessage *call)
+{
+    const char *client = g_dbus_message_get_sender(call);
+
     for (guint i = 0; i < adapter->devices->len; i++) {
         const struct device *other = adapter->devices->pdata[i];
 
-        if (other->connect_call != NULL) {
+        if (is_by(other->connect_call, client)) {
             adapter->sim->overlapping_connects++;
             break;
         }
     }
-    adapter->sim->scan_while_connecting += adapter->discovering ? 1 : 0;
+    adapter->sim->scan_while_connecting += adapter_is_scanned_by(adapter, client) ? 1 : 0;
 }
 
 /* The controller answers LE Create Connection with "connection limit exceeded". */
@@ -263,12 +270,13 @@ static void connect_device(struct device *device, GDBusMessage *call)
         return;
     }
     if (device->connect_call != NULL) {
-        sim->overlapping_connects++;
+        sim->overlapping_connects +=
+            is_by(device->connect_call, g_dbus_message_get_sender(call)) ? 1 : 0;
         bus_error(sim, call, sim->connect_busy_new ? ERROR_IN_PROGRESS : ERROR_FAILED,
                   "Operation already in progress");
         return;
     }
-    count_overlaps(device->adapter);
+    count_overlaps(device->adapter, call);
     device->temporary = FALSE;
     device->stored = TRUE;
     sim_cancel(&device->temporary_timer);
@@ -330,6 +338,11 @@ void device_forget(struct device *device)
 
 void device_remove(struct device *device, GDBusMessage *call)
 {
+    if (acquire_is_left(device)) {
+        g_object_unref(call);
+        bluez_crash(device->sim, "RemoveDevice");
+        return;
+    }
     device->stored = FALSE;
     device->temporary = TRUE;
     if (device->connected) {

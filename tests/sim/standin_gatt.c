@@ -77,6 +77,17 @@ static void feed_board(struct device *device, const uint8_t *bytes, size_t lengt
     }
 }
 
+void gatt_command(struct device *device, const uint8_t *bytes, size_t length)
+{
+    const struct battery *battery = device->battery;
+
+    device->battery->writes_command++;
+    /* A board drops a command on a characteristic that does not take one, and says nothing. */
+    if (battery->write_command && !battery->deaf_command && !device->stale) {
+        feed_board(device, bytes, length);
+    }
+}
+
 static gboolean on_written(gpointer data)
 {
     struct device *device = data;
@@ -152,6 +163,10 @@ static void write_value(struct device *device, guint row, GDBusMessage *call)
         bus_error(sim, call, ERROR_FAILED, "Not connected");
         return;
     }
+    if (own && device->write_acquired.state != ACQUIRED_NOT) {
+        bus_error(sim, call, ERROR_NOT_PERMITTED, WRITE_ACQUIRED_MESSAGE);
+        return;
+    }
     if (device->write_call != NULL) {
         bus_error(sim, call, ERROR_IN_PROGRESS, "In Progress");
         return;
@@ -195,11 +210,11 @@ static void write_value(struct device *device, guint row, GDBusMessage *call)
         write_request(device, own && device->battery->write_request, bytes, size);
         return;
     }
-    device->battery->writes_command++;
     bus_reply(sim, call, NULL);
-    /* A board drops a command on a characteristic that does not take one, and says nothing. */
-    if (own && device->battery->write_command && !device->battery->deaf_command && !device->stale) {
-        feed_board(device, bytes, size);
+    if (own) {
+        gatt_command(device, bytes, size);
+    } else {
+        device->battery->writes_command++;
     }
 }
 
@@ -241,6 +256,10 @@ void gatt_call(struct device *device, guint row, GDBusMessage *call, const char 
         notify_start(device, call);
     } else if (strcmp(member, "StopNotify") == 0 && row == ROW_NOTIFY) {
         notify_stop(device, call);
+    } else if (strcmp(member, "AcquireNotify") == 0 && row == ROW_NOTIFY) {
+        acquire_notify(device, call);
+    } else if (strcmp(member, "AcquireWrite") == 0 && row == ROW_WRITE) {
+        acquire_write(device, call);
     } else if (strcmp(member, "StartNotify") == 0 && can_notify) {
         bus_reply(device->sim, call, NULL);
     } else if (strcmp(member, "StopNotify") == 0 && can_notify) {

@@ -86,6 +86,9 @@ static void emit(struct device *device, GBytes *bytes)
 
     g_clear_pointer(&device->value, g_bytes_unref);
     device->value = g_bytes_ref(bytes);
+    if (device->subscribed) {
+        acquire_deliver(device, data, size);
+    }
     if (!device->subscribed || !any_registered(device) || !tree_row_exists(device, ROW_NOTIFY)) {
         return;
     }
@@ -158,7 +161,10 @@ static gboolean on_ccc(gpointer data)
     device->subscribed = !device->notify_dead;
     device->battery->sessions_begun++;
     board_subscribed(&device->battery->board);
-    set_notifying(device, TRUE);
+    if (device->notify_acquired.state == ACQUIRED_NOT) {
+        set_notifying(device, TRUE);
+    }
+    acquire_ccc_written(device);
     while ((call = g_queue_pop_head(&device->subscribe_calls)) != NULL) {
         bus_reply(device->sim, call, NULL);
     }
@@ -167,6 +173,27 @@ static gboolean on_ccc(gpointer data)
     }
     control_event(device->sim, "notify %s on", device->battery->address);
     return G_SOURCE_REMOVE;
+}
+
+void notify_write_ccc(struct device *device)
+{
+    if (device->ccc_timer == 0) {
+        device->ccc_timer = sim_after(device->sim->timing.notify, on_ccc, device);
+    }
+}
+
+void notify_join(struct device *device, const char *client)
+{
+    struct session *session = g_new0(struct session, 1);
+
+    session->client = g_strdup(client);
+    session->registered = TRUE;
+    g_queue_push_tail(&device->sessions, session);
+    if (device->subscribed) {
+        set_notifying(device, TRUE);
+    } else {
+        notify_write_ccc(device);
+    }
 }
 
 void notify_start(struct device *device, GDBusMessage *call)
@@ -179,6 +206,10 @@ void notify_start(struct device *device, GDBusMessage *call)
     device->battery->notify_starts++;
     if (!g_queue_is_empty(&device->disconnect_calls)) {
         bus_error(sim, call, ERROR_NOT_CONNECTED, "Not Connected");
+        return;
+    }
+    if (device->notify_acquired.state != ACQUIRED_NOT) {
+        bus_error(sim, call, ERROR_NOT_PERMITTED, NOTIFY_ACQUIRED_MESSAGE);
         return;
     }
     if (session != NULL) {
@@ -207,9 +238,7 @@ void notify_start(struct device *device, GDBusMessage *call)
         return;
     }
     g_queue_push_tail(&device->subscribe_calls, call);
-    if (device->ccc_timer == 0) {
-        device->ccc_timer = sim_after(sim->timing.notify, on_ccc, device);
-    }
+    notify_write_ccc(device);
 }
 
 void notify_stop(struct device *device, GDBusMessage *call)
@@ -217,6 +246,10 @@ void notify_stop(struct device *device, GDBusMessage *call)
     struct session *session = session_find(device, g_dbus_message_get_sender(call));
 
     device->battery->notify_stops++;
+    if (device->notify_acquired.state != ACQUIRED_NOT) {
+        acquire_stop(device, call);
+        return;
+    }
     if (session == NULL) {
         bus_error(device->sim, call, ERROR_FAILED, "No notify session started");
         return;
@@ -250,6 +283,7 @@ void notify_link_down(struct device *device, gboolean signal)
         delivery_free(delivery);
     }
     sim_cancel(&device->ccc_timer);
+    acquire_link_down(device);
     if (signal) {
         fail_subscribers(device, "Operation failed with ATT error: 0x0e");
     } else {
@@ -272,6 +306,7 @@ void notify_forget(struct device *device)
     GDBusMessage *call;
 
     sim_cancel(&device->ccc_timer);
+    acquire_forget(device);
     while ((session = g_queue_pop_head(&device->sessions)) != NULL) {
         session_free(session);
     }

@@ -320,8 +320,13 @@ static void put_row(GVariantBuilder *b, struct device *device, guint index)
 
                 put(b, "Notifying", g_variant_new_boolean(on));
             }
-            put(b, "WriteAcquired", g_variant_new_boolean(FALSE));
-            put(b, "NotifyAcquired", g_variant_new_boolean(FALSE));
+            put(b, "WriteAcquired",
+                g_variant_new_boolean(index == ROW_WRITE &&
+                                      device->write_acquired.state != ACQUIRED_NOT));
+            put(b, "NotifyAcquired",
+                g_variant_new_boolean(
+                    (index == ROW_OTHER && device->other_left) ||
+                    (index == ROW_NOTIFY && device->notify_acquired.state != ACQUIRED_NOT)));
         }
     }
 }
