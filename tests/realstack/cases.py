@@ -436,3 +436,66 @@ def once(stack):
     check('bms_charge_cycles_total{battery="%s"} %d' % (stack.peer.address,
           stack.peer.truth.cycles) in exporter.output.decode(), 'what is printed')
     stack.disconnected()
+
+
+# ---- other programs on this machine --------------------------------------------------------------
+
+def connect_rival(stack):
+    """
+    Another program connects to the board, which bluetoothd knows from one of ours. Returns the path
+    of the characteristic that notifies.
+    """
+    device = '/org/bluez/hci0/dev_' + stack.peer.address.replace(':', '_')
+    stack.reads(known := stack.start())
+    equal(known.stop(), 0, 'exit status')
+    stack.disconnected()
+    check(stack.guest.run('busctl', 'call', 'org.bluez', device, 'org.bluez.Device1', 'Connect')
+          is not None, 'Connect has failed')
+    stack.eventually('services', lambda: stack.device('ServicesResolved') == 'true')
+    return stack.find_characteristic()
+
+
+def acquire(stack, path):
+    """Another program calls AcquireNotify, and waits for the answer. Returns the process."""
+    stack.rival_calls.append('AcquireNotify')
+    return stack.guest.spawn(['busctl', '--timeout=600', 'call', 'org.bluez', path,
+                              'org.bluez.GattCharacteristic1', 'AcquireNotify', 'a{sv}', '0'])
+
+
+@case
+def notifications_left_locked(stack):
+    """
+    Notifications that a program left acquired when it was killed: bluetoothd outlives us, we say
+    what is wrong, and after a restart of bluetoothd the board is read.
+    """
+    path = connect_rival(stack)
+    stack.peer('deaf on')
+    program = acquire(stack, path)
+    stack.eventually('AcquireNotify to be under way',
+                     lambda: stack.characteristic('NotifyAcquired', path) == 'true')
+    program.end(signal.SIGKILL)
+    stack.peer('deaf off', 'drop 13')
+    stack.eventually('the end of the link', lambda: stack.device('Connected') == 'false')
+    equal(stack.characteristic('NotifyAcquired', path), 'true', 'NotifyAcquired')
+    exporter = stack.start()
+    exporter.logged('warning: .*another program holds its notifications, or has left them locked')
+    exporter.until(lambda m: m('bms_operator_needed') == 1, 'a call for a person')
+    equal(exporter.metrics()('bms_fault', fault='locked'), 1, 'the fault')
+    equal(stack.bluez.status(), None, 'exit status of bluetoothd')
+    stack.bluez.kill(signal.SIGTERM)
+    stack.start_bluez()
+    stack.reads(exporter)
+
+
+@case
+def two_programs(stack):
+    """A second exporter leaves the board to the first one, says so, and takes over from it."""
+    first = stack.start()
+    stack.reads(first)
+    second = stack.start()
+    second.logged('warning: .*another program on this machine reads it')
+    second.until(lambda m: m('bms_operator_needed') == 1, 'a call for a person')
+    stack.reads(first)
+    equal(first.metrics().sum('bms_link_sessions_total'), 1, 'sessions of the first one')
+    equal(first.stop(), 0, 'exit status')
+    stack.reads(second)
