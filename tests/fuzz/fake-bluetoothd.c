@@ -158,6 +158,8 @@ static void add_properties(GVariantBuilder *builder, unsigned object)
         add(builder, object, 1, "Flags", g_variant_new_strv(flags, -1));
         add(builder, object, 2, "Notifying",
             g_variant_new_boolean(notifies && self->devices[device].notifying));
+        add(builder, object, 3, notifies ? "NotifyAcquired" : "WriteAcquired",
+            g_variant_new_boolean(FALSE));
     }
 }
 
@@ -249,6 +251,17 @@ void bluetoothd_make_sound(void)
         self->devices[i].flags = 0;
 }
 
+void bluetoothd_end_rivals(void)
+{
+    for (unsigned i = 0; i < FAKE_DEVICES; i++) {
+        FakeDevice *device = &self->devices[i];
+
+        device->notifying = device->notifying && device->ours;
+        device->connected = device->connected && device->ours;
+        device->resolved = device->resolved && device->connected;
+    }
+}
+
 /* ---- what it tells ------------------------------------------------------------------------- */
 
 void bluetoothd_tell(const char *path, const char *iface, const char *property, GVariant *value)
@@ -285,7 +298,7 @@ void bluetoothd_restart(void)
     self->scanning = false;
     for (unsigned i = 0; i < FAKE_DEVICES; i++)
         self->devices[i].connected = self->devices[i].resolved = self->devices[i].has_services =
-            self->devices[i].notifying = false;
+            self->devices[i].notifying = self->devices[i].ours = false;
 }
 
 void bluetoothd_tell_owner(void)
@@ -338,8 +351,11 @@ void bluetoothd_hear(const FakeCall *call)
         return;
     if (is(call, "StopDiscovery"))
         self->scanning = false;
-    if (device && is(call, "StopNotify"))
-        device->notifying = false;
+    if (device && is(call, "StopNotify")) {
+        device->stopped = device->ours;
+        device->notifying = device->notifying && !device->ours;
+        device->ours = false;
+    }
     if (device && is(call, "WriteValue")) {
         g_autoptr(GVariant) value = g_variant_get_child_value(call->parameters, 0);
         gsize size;
@@ -355,7 +371,7 @@ void bluetoothd_lose(unsigned i)
 
     if (!device->connected)
         return;
-    device->connected = device->resolved = device->notifying = false;
+    device->connected = device->resolved = device->notifying = device->ours = false;
     bluetoothd_tell(device_paths[i], DEVICE_IFACE, "ServicesResolved",
                     g_variant_new_boolean(FALSE));
     bluetoothd_tell(device_paths[i], DEVICE_IFACE, "Connected", g_variant_new_boolean(FALSE));
@@ -370,10 +386,13 @@ static void answer_device(FakeCall *call, FakeDevice *device, unsigned i)
     } else if (is(call, "Disconnect")) {
         fake_reply(call, g_variant_new("()"));
         bluetoothd_lose(i);
+    } else if (is(call, "StopNotify") && !device->stopped) {
+        fake_fail(call, "org.bluez.Error.Failed", "No notify session started");
     } else if (!device->connected) {
         fake_fail(call, "org.bluez.Error.Failed", "Not connected");
     } else {
-        device->notifying = device->notifying || is(call, "StartNotify");
+        if (is(call, "StartNotify"))
+            device->notifying = device->ours = true;
         fake_reply(call, g_variant_new("()"));
     }
 }

@@ -20,6 +20,8 @@ typedef struct {
     bool resolved;     /**< told as ServicesResolved */
     bool has_services; /**< their objects are there */
     bool notifying;
+    bool ours;     /**< the notify session */
+    bool stopped;  /**< the latest StopNotify has ended a session of ours */
     uint8_t flags; /**< of the characteristic that is written to, see write_flags */
     uint8_t asked; /**< register of the latest request, 0 for none */
 } FakeDevice;
@@ -67,6 +69,9 @@ char *bluetoothd_object_path(unsigned object);
 /** Makes a property odd. Takes over a floating @a value. */
 void bluetoothd_make_odd(uint8_t object, uint8_t property, GVariant *value);
 void bluetoothd_make_sound(void);
+
+/** Other programs are no more: they neither read from the devices nor connect to them. */
+void bluetoothd_end_rivals(void);
 
 /** Tells the watch who owns the name. */
 void bluetoothd_tell_owner(void);

@@ -499,6 +499,7 @@ static void recover(bool restart)
     if (fake_n_calls() > 0)
         last_lost = fake_call(fake_n_calls() - 1)->id;
     bluetoothd_make_sound();
+    bluetoothd_end_rivals();
     fake_bluetoothd.adapters[0].present = fake_bluetoothd.adapters[0].powered = true;
     fake_bluetoothd.adapters[1].present = false;
     if (restart || !fake_bluetoothd.runs) {
