@@ -23,7 +23,7 @@ typedef enum {
     LINK_FAULT_REFUSED,     /**< connecting failed */
     LINK_FAULT_BREDR,       /**< bluetoothd tried classic Bluetooth instead of LE */
     LINK_FAULT_LIMIT,       /**< the adapter holds as many links as it can */
-    LINK_FAULT_CONTESTED,   /**< another program on this machine takes the link away */
+    LINK_FAULT_CONTESTED,   /**< another program on this machine has the link */
     LINK_FAULT_RESOLVE,     /**< connected, but its services were not resolved */
     LINK_FAULT_SERVICE,     /**< has none of the services a JBD board has */
     LINK_FAULT_SUBSCRIBE,   /**< notifications could not be switched on */
@@ -80,6 +80,7 @@ typedef struct {
     const char *name;      /**< for labels ("not_found") */
     const char *text;      /**< what a person reads ("not found: out of range, …") */
     const char *remedy;    /**< what a person can do, a command where there is one, or NULL */
+    bool removal_helps;    /**< the remedy has bluetoothd forget the device */
     FaultLayer layer;      /**< where it lies */
     SessionReason session; /**< what the next session is counted under if this ended one */
 

@@ -17,6 +17,7 @@ LIB_SOURCES := \
     src/bluez/pair.c \
     src/bluez/power.c \
     src/bluez/radio.c \
+    src/bluez/rivals.c \
     src/bluez/scan.c \
     src/export/escape.c \
     src/export/families.c \

@@ -86,6 +86,7 @@ INTEGRATION_TESTS := \
     test-password \
     test-random \
     test-recovery \
+    test-rivals \
     test-session \
     test-rover \
     test-rover-vectors \

@@ -82,8 +82,12 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
         link_finish(link, LINK_FAULT_LIMIT, NULL);
         return;
     case BLUEZ_ERROR_IN_PROGRESS:
+        if (rivals_connecting(link))
+            return;
+        break;
     case BLUEZ_ERROR_NOT_CONNECTED:
     case BLUEZ_ERROR_UNSUPPORTED:
+    case BLUEZ_ERROR_ACQUIRED:
     case BLUEZ_ERROR_EXISTS:
     case BLUEZ_ERROR_NOT_PAIRED:
     case BLUEZ_ERROR_AUTHENTICATION:
@@ -117,10 +121,18 @@ static void on_stale_disconnected(GObject *source, GAsyncResult *result, gpointe
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
+    BluezLink *link = user;
 
     if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
         return;
-    connect_device(user);
+    link->known_down = reply != NULL;
+    connect_device(link);
+}
+
+void link_take_down_first(BluezLink *link)
+{
+    link->engaged = TRUE;
+    link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_stale_disconnected);
 }
 
 /* ---- finding --------------------------------------------------------------------------------- */
@@ -219,6 +231,12 @@ static void remove_device(BluezLink *link, const char *path)
                on_device_removed, link);
 }
 
+static gboolean may_remove(const BluezLink *link, const DeviceInfo *device)
+{
+    return !device->paired && /* a pairing would be lost with it */
+           !link->removal_crashes && !rivals_are_suspected(link);
+}
+
 static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -242,14 +260,10 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
         return; /* a signal was faster */
     if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {
         start_discovery(link);
-    } else if (afresh && !device.paired) { /* a pairing would be lost with it */
+    } else if (rivals_judge(link, objects, &device)) {
+        return;
+    } else if (afresh && may_remove(link, &device)) {
         remove_device(link, device.path);
-    } else if (device.connected) {
-        /* BlueZ keeps a link whose client has died. Nobody knows what state it is in. */
-        log_debug("%s: is connected already, taking that link down first", link->label);
-        link->device = g_strdup(device.path);
-        link->engaged = TRUE;
-        link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_stale_disconnected);
     } else {
         found(link, device.path);
     }

@@ -29,6 +29,7 @@ static const struct {
     {"org.bluez.Error.Failed", "Too many links", BLUEZ_ERROR_LIMIT},
     {"org.bluez.Error.NotSupported", NULL, BLUEZ_ERROR_UNSUPPORTED},
     {"org.bluez.Error.NotPermitted", "Not paired", BLUEZ_ERROR_NOT_PAIRED},
+    {"org.bluez.Error.NotPermitted", "acquired", BLUEZ_ERROR_ACQUIRED},
     {"org.bluez.Error.NotPermitted", NULL, BLUEZ_ERROR_UNSUPPORTED},
     {"org.bluez.Error.NotAuthorized", NULL, BLUEZ_ERROR_NOT_PAIRED},
     {"org.bluez.Error.AlreadyExists", NULL, BLUEZ_ERROR_EXISTS},

@@ -6,6 +6,8 @@
 
 #include "log.h"
 
+#include <string.h>
+
 enum {
     RESOLVE_MS = 15000,
     HURRIED_RESOLVE_MS = 5000, /* when others wait for the radio, and it has failed before */
@@ -95,6 +97,9 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_NOT_PAIRED:
         pairing_wanted(link);
         return;
+    case BLUEZ_ERROR_ACQUIRED:
+        rivals_finish_locked(link, "another program has reserved writing to it");
+        return;
     case BLUEZ_ERROR_CONNECTED:
     case BLUEZ_ERROR_LIMIT:
     case BLUEZ_ERROR_EXISTS:
@@ -134,6 +139,29 @@ void link_write(void *user, const uint8_t *data, size_t size)
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
 
+/* StartNotify has failed. */
+static void not_notifying(BluezLink *link, GError *error)
+{
+    BluezError class = bluez_error_class(error);
+    g_autofree char *detail = NULL;
+
+    if (class == BLUEZ_ERROR_CANCELLED)
+        return;
+    /* Without an answer it may come into force yet; in progress is one of ours. */
+    link->notify_stands = class == BLUEZ_ERROR_TIMEOUT || class == BLUEZ_ERROR_IN_PROGRESS;
+    if (class == BLUEZ_ERROR_ACQUIRED) {
+        rivals_finish_locked(link, NULL);
+        return;
+    }
+    if (class == BLUEZ_ERROR_NOT_PAIRED) {
+        pairing_wanted(link);
+        return;
+    }
+    detail = g_strdup_printf("notifications could not be switched on: %s", bluez_error_text(error));
+    link_finish(link, class == BLUEZ_ERROR_NOT_CONNECTED ? LINK_FAULT_LOST : LINK_FAULT_SUBSCRIBE,
+                detail);
+}
+
 static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -141,21 +169,7 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
     BluezLink *link = user;
 
     if (!reply) {
-        BluezError class = bluez_error_class(error);
-
-        if (class == BLUEZ_ERROR_CANCELLED)
-            return;
-        if (class == BLUEZ_ERROR_NOT_PAIRED) {
-            pairing_wanted(link);
-            return;
-        }
-
-        g_autofree char *detail =
-            g_strdup_printf("notifications could not be switched on: %s", bluez_error_text(error));
-
-        link_finish(link,
-                    class == BLUEZ_ERROR_NOT_CONNECTED ? LINK_FAULT_LOST : LINK_FAULT_SUBSCRIBE,
-                    detail);
+        not_notifying(link, error);
         return;
     }
     link_clear_timer(link);
@@ -164,6 +178,14 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
     link->misses = 0;
     link_set_stage(link, LINK_UP);
     link->events->up(link->user);
+}
+
+static void start_notify(BluezLink *link)
+{
+    link->notify_stands = TRUE;
+    bluez_call(link->bluez, link->gatt.notify_path, CHAR_IFACE, "StartNotify", NULL, NULL,
+               NOTIFY_MS, link->cancellable, on_notifying, link);
+    radio_release(&link->bluez->radio, link);
 }
 
 static void subscribe(BluezLink *link)
@@ -175,13 +197,11 @@ static void subscribe(BluezLink *link)
     /* First the signal, then what makes it come: the other way round the first bytes get lost. */
     link->value_subscription =
         bluez_watch_properties(link->bluez, link->gatt.notify_path, CHAR_IFACE, on_value, link);
-    /* Left over from before the link: StartNotify would then succeed and do nothing. The two
-     * calls arrive in this order. */
+    /* Left over from before the link: StartNotify would then succeed and do nothing. */
     if (link->gatt.notifying)
-        link_call_and_forget(link, link->gatt.notify_path, CHAR_IFACE, "StopNotify");
-    bluez_call(link->bluez, link->gatt.notify_path, CHAR_IFACE, "StartNotify", NULL, NULL,
-               NOTIFY_MS, link->cancellable, on_notifying, link);
-    radio_release(&link->bluez->radio, link);
+        rivals_probe(link, link->gatt.notify_path, start_notify);
+    else
+        start_notify(link);
 }
 
 /* ---- resolving ------------------------------------------------------------------------------- */
@@ -235,6 +255,27 @@ static void services_missing(BluezLink *link, GVariant *objects)
     link_finish(link, LINK_FAULT_SERVICE, detail);
 }
 
+/* Until they are resolved, objects are those of an earlier link. */
+static void take_services(BluezLink *link, GVariant *objects, gboolean resolved)
+{
+    g_auto(GattInfo) gatt = {0};
+    gboolean found = objects_find_gatt(objects, link->device, &gatt);
+
+    link->removal_crashes = objects_any_acquired(objects, link->device);
+    if (rivals_lock(link, &gatt))
+        return;
+    if (!resolved) {
+        wait_for_services(link); /* a signal comes, or the timer */
+    } else if (found) {
+        gatt_info_clear(&link->gatt);
+        link->gatt = gatt;
+        memset(&gatt, 0, sizeof gatt); /* it is the link's now */
+        subscribe(link);
+    } else {
+        services_missing(link, objects);
+    }
+}
+
 static void on_services(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
@@ -256,18 +297,11 @@ static void on_services(GObject *source, GAsyncResult *result, gpointer user)
     }
     if (!device.connected) {
         link->engaged = FALSE; /* lost before its signal was listened to */
+        link->known_down = TRUE;
         link_finish(link, LINK_FAULT_LOST, NULL);
         return;
     }
-    if (!device.services_resolved) {
-        wait_for_services(link); /* a signal comes, or the timer */
-        return;
-    }
-    gatt_info_clear(&link->gatt);
-    if (objects_find_gatt(objects, link->device, &link->gatt))
-        subscribe(link);
-    else
-        services_missing(link, objects);
+    take_services(link, objects, device.services_resolved);
 }
 
 static void find_services(BluezLink *link)
@@ -308,6 +342,7 @@ void link_on_device_changed(GDBusConnection *bus, const char *sender, const char
     resolved_told = g_variant_lookup(properties, "ServicesResolved", "b", &resolved);
     if (!connected) {
         link->engaged = FALSE; /* nothing left to disconnect */
+        link->known_down = TRUE;
         link_finish(link, LINK_FAULT_LOST, NULL);
     } else if (resolved_told && !resolved && link->stage > LINK_RESOLVING) {
         link_finish(link, LINK_FAULT_LOST, NULL);

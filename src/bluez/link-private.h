@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of a link share: link.c (its life, and the way out), connect.c (from an address
- * to a connection), pair.c (pairing on the way there), gatt.c (from a connection to bytes).
+ * to a connection), rivals.c (other programs on this machine), pair.c (pairing on the way there),
+ * gatt.c (from a connection to bytes).
  *
  * Each D-Bus call carries the cancellable of its attempt. A callback whose call was cancelled must
  * not touch the link: it may be on its next attempt, or freed.
@@ -37,7 +38,16 @@ struct BluezLink {
     gboolean engaged;      /* Connect was called: there may be a link to take down */
     gint64 resolve_by;     /* monotonic: when RESOLVING is over at the latest */
 
+    gboolean known_down;      /* of our own link, and of a Connect of ours, nothing is left */
+    gboolean removal_crashes; /* as far as known, bluetoothd does if it is to forget the device */
+    void (*after_probe)(BluezLink *link);
+    guint rival_signs;  /* of another program that connects to the device, in a row */
+    gint64 rival_seen;  /* monotonic: the latest one */
+    gint64 yield_us;    /* how long the link is left to it */
+    gint64 yield_until; /* monotonic */
+
     GattInfo gatt;
+    gboolean notify_stands; /* a StartNotify of ours may be in force at gatt.notify_path */
     guint value_subscription;
     gboolean use_request;    /* write with response */
     gboolean prefer_request; /* where both are possible, as an earlier session has found out */
@@ -88,6 +98,37 @@ void link_find(BluezLink *link);
 
 /** Connects to the device, which was found and perhaps paired. */
 void link_connect(BluezLink *link);
+
+/** Disconnects the device, whoever has connected it, and goes on with connecting. */
+void link_take_down_first(BluezLink *link);
+
+/* ---- rivals.c ------------------------------------------------------------------------------ */
+
+/**
+ * Judges what the objects say of a device that was found: whether another program has it.
+ * @return whether that decides how it goes on; else the device is free
+ */
+gboolean rivals_judge(BluezLink *link, GVariant *objects, const DeviceInfo *device);
+
+/** Ends the attempt if somebody has acquired one of the characteristics. @return whether */
+gboolean rivals_lock(BluezLink *link, const GattInfo *gatt);
+
+/** Ends the attempt or session because bluetoothd says that something is acquired. */
+void rivals_finish_locked(BluezLink *link, const char *detail);
+
+/** Connect says that another one is under way. @return whether it is another program's, and the
+ * attempt is over */
+gboolean rivals_connecting(BluezLink *link);
+
+/** Whether there were signs of another program lately. */
+gboolean rivals_are_suspected(const BluezLink *link);
+
+/**
+ * Notifying is true: ends the session if it is ours, and goes on with @a then; else ends the
+ * attempt. Where Notifying is true nothing can be acquired, so StopNotify is safe; it is refused
+ * unless the session is ours.
+ */
+void rivals_probe(BluezLink *link, const char *notify_path, void (*then)(BluezLink *link));
 
 /* ---- pair.c -------------------------------------------------------------------------------- */
 

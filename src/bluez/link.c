@@ -113,9 +113,35 @@ static void on_disconnected(GObject *source, GAsyncResult *result, gpointer user
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
 
+    BluezLink *link = user;
+
     if (!reply && bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
         return;
-    come_down(user); /* whether it worked or not: nothing more can be done here */
+    link->known_down = reply != NULL;
+    come_down(link); /* whether it worked or not: nothing more can be done here */
+}
+
+/* Ends what was begun, all but the link. */
+static void undo(BluezLink *link)
+{
+    Bluez *bluez = link->bluez;
+
+    bluez_unwatch(bluez, &link->device_subscription);
+    bluez_unwatch(bluez, &link->value_subscription);
+    if (bluez->fault == LINK_FAULT_NONE) {
+        if (link->discovering)
+            link_call_and_forget(link, bluez->adapter, ADAPTER_IFACE, "StopDiscovery");
+        /* Notify sessions outlive the link, and would make the next StartNotify succeed without
+         * doing anything. While one of ours stands nobody can have acquired the notifications;
+         * otherwise this could crash bluetoothd, see rivals.c. */
+        if (link->notify_stands)
+            link_call_and_forget(link, link->gatt.notify_path, CHAR_IFACE, "StopNotify");
+    }
+    link->held = FALSE;
+    link->discovering = FALSE;
+    link->pairing = FALSE;
+    link->notify_stands = FALSE;
+    gatt_info_clear(&link->gatt);
 }
 
 void link_finish(BluezLink *link, LinkFault fault, const char *detail)
@@ -124,6 +150,10 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
 
     if (link->stage == LINK_CLOSED || link->stage == LINK_CLOSING)
         return;
+    if (link->removal_crashes && link_fault_traits(fault)->removal_helps) {
+        fault = LINK_FAULT_LOCKED; /* else a person would be told to remove it */
+        detail = NULL;
+    }
     if (fault != LINK_FAULT_NONE)
         log_debug("%s: %s while %s%s%s", link->label, link_fault_name(fault),
                   link_stage_name(link->stage), detail ? ": " : "", detail ? detail : "");
@@ -138,21 +168,9 @@ void link_finish(BluezLink *link, LinkFault fault, const char *detail)
     radio_leave(&bluez->radio, link);
     link_set_stage(link, LINK_CLOSING);
 
-    bluez_unwatch(bluez, &link->device_subscription);
-    bluez_unwatch(bluez, &link->value_subscription);
-    if (bluez->fault == LINK_FAULT_NONE) {
-        if (link->discovering)
-            link_call_and_forget(link, bluez->adapter, ADAPTER_IFACE, "StopDiscovery");
-        /* Notify sessions outlive the link, and would make the next StartNotify succeed without
-         * doing anything. */
-        if (link->gatt.notify_path)
-            link_call_and_forget(link, link->gatt.notify_path, CHAR_IFACE, "StopNotify");
-    }
-    link->held = FALSE;
-    link->discovering = FALSE;
-    link->pairing = FALSE;
-    gatt_info_clear(&link->gatt);
-
+    undo(link);
+    if (link->engaged)
+        link->known_down = FALSE;
     if (link->engaged && bluez->fault == LINK_FAULT_NONE)
         link_call_device(link, "Disconnect", LINK_DISCONNECT_MS, on_disconnected);
     else if (fault == LINK_FAULT_LOST)
@@ -191,11 +209,14 @@ void link_object_removed(BluezLink *link, const char *path, const char *const *i
         return;
     if (g_strcmp0(path, link->device) == 0 && g_strv_contains(interfaces, DEVICE_IFACE)) {
         link->engaged = FALSE;
+        link->notify_stands = FALSE; /* it went with the object */
         link_finish(link, LINK_FAULT_LOST,
                     "the connection broke: bluetoothd has removed the device");
     } else if (g_strv_contains(interfaces, CHAR_IFACE) &&
                (g_strcmp0(path, link->gatt.notify_path) == 0 ||
                 g_strcmp0(path, link->gatt.write_path) == 0)) {
+        if (g_strcmp0(path, link->gatt.notify_path) == 0)
+            link->notify_stands = FALSE;
         link_finish(link, LINK_FAULT_LOST, "the connection broke: its services have vanished");
     }
 }
@@ -228,6 +249,7 @@ static void link_open(void *user, bool afresh)
     g_return_if_fail(link->stage == LINK_CLOSED);
     new_cancellable(link);
     link->afresh = afresh;
+    link->removal_crashes = FALSE;
     link->rediscovered = FALSE;
     link->engaged = FALSE;
     link_set_stage(link, LINK_WAITING);

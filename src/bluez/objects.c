@@ -164,10 +164,12 @@ static void take_characteristic(GattInfo *info, const char *object, GVariant *ch
         has_flag(characteristic, "notify")) {
         info->notify_path = g_strdup(object);
         info->notifying = get_boolean(characteristic, "Notifying", FALSE);
+        info->notify_acquired = get_boolean(characteristic, "NotifyAcquired", FALSE);
     }
     if (!info->write_path && property_is(characteristic, "UUID", write)) {
         info->can_command = has_flag(characteristic, "write-without-response");
         info->can_request = has_flag(characteristic, "write");
+        info->write_acquired = get_boolean(characteristic, "WriteAcquired", FALSE);
         if (info->can_command || info->can_request)
             info->write_path = g_strdup(object);
     }
@@ -211,6 +213,24 @@ void gatt_info_clear(GattInfo *info)
     g_free(info->notify_path);
     g_free(info->write_path);
     memset(info, 0, sizeof *info);
+}
+
+gboolean objects_any_acquired(GVariant *objects, const char *device)
+{
+    g_autoptr(GVariant) dictionary = g_variant_get_child_value(objects, 0);
+    gboolean any = FALSE;
+    GVariantIter iter;
+    const char *object;
+    GVariant *interfaces;
+
+    g_variant_iter_init(&iter, dictionary);
+    while (g_variant_iter_loop(&iter, "{&o@a{sa{sv}}}", &object, &interfaces)) {
+        g_autoptr(GVariant) characteristic = objects_interface(interfaces, CHAR_IFACE);
+
+        any = any || (characteristic && is_below(object, device) &&
+                      get_boolean(characteristic, "NotifyAcquired", FALSE));
+    }
+    return any;
 }
 
 char *objects_list_services(GVariant *objects, const char *device)

@@ -9,7 +9,7 @@
  *   errors.c  tells BlueZ's errors apart
  *   agent.c   answers bluetoothd's questions for passkeys
  *   scan.c    a discovery for its own sake, with neighbours.c: what it has found
- *   link.c    one device, with connect.c, pair.c and gatt.c; they share link-private.h
+ *   link.c    one device, with connect.c, rivals.c, pair.c and gatt.c; they share link-private.h
  */
 #ifndef BMS_BLUEZ_PRIVATE_H
 #define BMS_BLUEZ_PRIVATE_H
@@ -163,9 +163,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DeviceInfo, device_info_clear)
 typedef struct {
     char *notify_path;
     char *write_path;
-    gboolean can_command; /* write-without-response */
-    gboolean can_request; /* write */
-    gboolean notifying;
+    gboolean can_command;     /* write-without-response */
+    gboolean can_request;     /* write */
+    gboolean notifying;       /* to whoever called StartNotify */
+    gboolean notify_acquired; /* by somebody who called AcquireNotify, or was to be */
+    gboolean write_acquired;  /* by somebody who called AcquireWrite */
 } GattInfo;
 
 /**
@@ -174,6 +176,11 @@ typedef struct {
  */
 gboolean objects_find_gatt(GVariant *objects, const char *device, GattInfo *info);
 void gatt_info_clear(GattInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GattInfo, gatt_info_clear)
+
+/** Whether notifications of any characteristic below @a device are acquired: then bluetoothd may
+ * crash when it is told to remove the device. */
+gboolean objects_any_acquired(GVariant *objects, const char *device);
 
 /** The services below @a device as "1800 180a ff00", for messages; at most a few of them. */
 char *objects_list_services(GVariant *objects, const char *device);
@@ -194,6 +201,7 @@ typedef enum {
     BLUEZ_ERROR_LIMIT,          /* the adapter has no room for another link */
     BLUEZ_ERROR_UNSUPPORTED,    /* will not be done in this way */
     BLUEZ_ERROR_EXISTS,         /* it is there already */
+    BLUEZ_ERROR_ACQUIRED,       /* another client has it to itself */
     BLUEZ_ERROR_NOT_PAIRED,     /* the device wants to be paired first */
     BLUEZ_ERROR_AUTHENTICATION, /* pairing has failed */
     BLUEZ_ERROR_DENIED,         /* the bus does not pass it on */

@@ -97,8 +97,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                           .layer = FAULT_LAYER_CONNECTION,
                           .session = SESSION_LINK_LOSS},
     [LINK_FAULT_CONTESTED] = {.name = "contested",
-                              .text = "another program on this machine connects to it too, and the "
-                                      "two disconnect each other",
+                              .text = "another program on this machine reads it",
                               .remedy = "stop the other program: a second bms-exporter, bms-shed, "
                                         "or Home Assistant's Bluetooth integration",
                               .layer = FAULT_LAYER_CONNECTION,
@@ -107,6 +106,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_RESOLVE] = {.name = "resolve",
                             .text = "connected, but its GATT services were not resolved",
                             .remedy = CLOSER "; if it goes on: bluetoothctl remove ADDRESS",
+                            .removal_helps = true,
                             .layer = FAULT_LAYER_CONNECTION,
                             .session = SESSION_LINK_LOSS,
                             .transient = true,
@@ -125,6 +125,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_SUBSCRIBE] = {.name = "subscribe",
                               .text = "notifications could not be switched on",
                               .remedy = "if it goes on: bluetoothctl remove ADDRESS",
+                              .removal_helps = true,
                               .layer = FAULT_LAYER_CONNECTION,
                               .session = SESSION_LINK_LOSS,
                               .remove_from = 2,
@@ -237,6 +238,7 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                                     "the password file is read again",
                             .remedy = "see whether the passkey is right; bluetoothctl remove "
                                       "ADDRESS",
+                            .removal_helps = true,
                             .layer = FAULT_LAYER_SECRET,
                             .session = SESSION_STALL,
                             .hopeless = true,

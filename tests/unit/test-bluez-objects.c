@@ -141,6 +141,53 @@ static void test_not_a_board(void)
     }
 }
 
+/* Of a board whose characteristics have these properties beside UUID and Flags. */
+static GattInfo find_with(const char *notify, const char *write, gboolean *any_acquired)
+{
+    g_autofree char *text = g_strdup_printf(
+        DEVICE_TEXT ", " SERVICE_TEXT(
+            "service0010",
+            UUID("ff00")) ", "
+                          "'" DEVICE
+                          "/service0010/char0011': {'org.bluez.GattCharacteristic1': {'UUID': "
+                          "<'" UUID(
+                              "ff01") "'>, 'Flags': <['notify']>, %s}}, '" DEVICE
+                                      "/service0010/char0015': {'org.bluez.GattCharacteristic1': "
+                                      "{'UUID': <'" UUID(
+                                          "ff02") "'>, 'Flags': <['write-without-response']>, %s}}",
+        notify, write);
+    g_autoptr(GVariant) objects = tree(text);
+    GattInfo gatt;
+
+    g_assert_true(objects_find_gatt(objects, DEVICE, &gatt));
+    *any_acquired = objects_any_acquired(objects, DEVICE);
+    g_assert_false(objects_any_acquired(objects, DEVICE "2"));
+    return gatt;
+}
+
+static void test_acquired(void)
+{
+    static const struct {
+        const char *notify, *write;
+        gboolean notify_acquired, write_acquired, any;
+    } cases[] = {
+        {"'NotifyAcquired': <true>", "'WriteAcquired': <false>", TRUE, FALSE, TRUE},
+        {"'NotifyAcquired': <false>", "'WriteAcquired': <true>", FALSE, TRUE, FALSE},
+        {"'NotifyAcquired': <'true'>", "'WriteAcquired': <1>", FALSE, FALSE, FALSE},
+        /* notifications of what is only written to are nothing to us, but no less in the way */
+        {"'Notifying': <true>", "'NotifyAcquired': <true>", FALSE, FALSE, TRUE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        gboolean any;
+        g_auto(GattInfo) gatt = find_with(cases[i].notify, cases[i].write, &any);
+
+        g_assert_cmpint(gatt.notify_acquired, ==, cases[i].notify_acquired);
+        g_assert_cmpint(gatt.write_acquired, ==, cases[i].write_acquired);
+        g_assert_cmpint(any, ==, cases[i].any);
+    }
+}
+
 /* Properties of wrong types, missing ones, odd interfaces: not there, and no harm done. */
 static void test_wrong_types(void)
 {
@@ -200,6 +247,8 @@ static void test_errors(void)
         {"org.freedesktop.DBus.Error.NoReply", "x", BLUEZ_ERROR_TIMEOUT},
         {"org.bluez.Error.NotPermitted", "Write not permitted", BLUEZ_ERROR_UNSUPPORTED},
         {"org.bluez.Error.NotPermitted", "Not paired", BLUEZ_ERROR_NOT_PAIRED},
+        {"org.bluez.Error.NotPermitted", "Notify acquired", BLUEZ_ERROR_ACQUIRED},
+        {"org.bluez.Error.NotPermitted", "Write acquired", BLUEZ_ERROR_ACQUIRED},
         {"org.bluez.Error.NotAuthorized", "x", BLUEZ_ERROR_NOT_PAIRED},
         {"org.bluez.Error.AlreadyExists", "Already Paired", BLUEZ_ERROR_EXISTS},
         {"org.bluez.Error.AuthenticationFailed", "x", BLUEZ_ERROR_AUTHENTICATION},
@@ -258,6 +307,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bluez/modules", test_modules);
     g_test_add_func("/bluez/not-a-board", test_not_a_board);
     g_test_add_func("/bluez/wrong-types", test_wrong_types);
+    g_test_add_func("/bluez/acquired", test_acquired);
     g_test_add_func("/bluez/listed-services", test_listed_services);
     g_test_add_func("/bluez/guessed-makes", test_guessed_makes);
     g_test_add_func("/bluez/errors", test_errors);
