@@ -88,8 +88,6 @@ INTEGRATION_TESTS := \
     test-recovery \
     test-rivals \
     test-session \
-    test-rover \
-    test-rover-vectors \
     test-scan \
     test-several \
     test-standin \
