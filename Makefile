@@ -20,7 +20,7 @@ DEFAULTDIR ?= /etc/default
 PACKAGES := gio-2.0 gio-unix-2.0 libmicrohttpd bluez
 BUILD_DEPS := gcc make pkg-config libglib2.0-dev libmicrohttpd-dev libbluetooth-dev dbus-daemon
 CHECK_DEPS := kmod clang clang-format clang-tidy cppcheck valgrind libjson-glib-dev libglib2.0-bin perl \
-    python3 python3-prometheus-client systemd man-db
+    python3 python3-prometheus-client python3-seccomp systemd man-db
 SOAK_DEPS := bc bison flex xz-utils python3 python3-prometheus-client systemd
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -144,7 +144,7 @@ CORPUS_BINARIES := $(FUZZ_TESTS:%=build/corpus/%)
 # valgrind too.
 INTEGRATION_RUNS := $(VALGRIND_TESTS:%=build/integration/valgrind/%) \
     $(INTEGRATION_TESTS:%=build/integration/shipped/%) \
-    $(filter-out $(SLOW_TESTS:%=build/integration/sanitized/%),$(INTEGRATION_TESTS:%=build/integration/sanitized/%))
+    $(filter-out $(patsubst %,build/integration/sanitized/%,$(SLOW_TESTS) $(SHIPPED_TESTS)),$(INTEGRATION_TESTS:%=build/integration/sanitized/%))
 
 build/integration/%: tests/integration/run-in-mode
 	$(Q)mkdir -p $(@D) && printf '#!/bin/sh\nexec %s %s %s "$$@"\n' '$(CURDIR)/$<' $(subst /, ,$*) > $@ && chmod +x $@

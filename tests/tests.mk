@@ -87,6 +87,7 @@ INTEGRATION_TESTS := \
     test-random \
     test-recovery \
     test-rivals \
+    test-sandbox \
     test-session \
     test-scan \
     test-several \
@@ -105,3 +106,7 @@ VALGRIND_TESTS := \
 # Those that do little but wait, for bounds of a minute, and so run as shipped only.
 SLOW_TESTS := \
     test-late
+
+# Those about the program as it is shipped: sanitizers make system calls of their own.
+SHIPPED_TESTS := \
+    test-sandbox
