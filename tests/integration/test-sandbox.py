@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """
 The program under the system call filter and the privileges of bms-exporter.service: nothing that it
-does is refused. What is mounted how (ProtectSystem= and the like) is not imitated.
+does is refused. Of what is mounted, only the read-only file system is imitated.
 """
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -15,22 +16,29 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it o
 
 from harness import ADDRESS, ROOT, Bench, check, equal
 from readings import TRUE_BOARD, TRUTH, set_truth
-from tap import run, test
+from sandbox import read_unit
+from tap import Skip, run, test
 
 UNIT = ROOT + '/systemd/bms-exporter.service.in'
+RECOVER = ROOT + '/contrib/systemd/bms-exporter-recover.'
 SANDBOX = ['/usr/bin/python3', '-I', ROOT + '/tests/integration/sandbox.py', UNIT]
 if os.getuid() == 0:  # others have no privileges to lose
     SANDBOX = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs',
                '--'] + SANDBOX
 # GLib probes whether it may set the scheduling of a thread, and works without.
 HARMLESS = {'sched_setattr'}
+# The first argument becomes read-only except the second, as ProtectSystem=strict leaves it.
+READ_ONLY = ['unshare', '--mount', 'sh', '-c', '''
+    mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount --bind "$1" "$1" &&
+    mount -o remount,bind,rw "$1" && shift && exec "$@"''']
 
 
-def sandboxed(bench, *arguments, without=(), **settings):
+def sandboxed(bench, *arguments, without=(), outside=(), **settings):
+    """outside is a wrapper that still has its privileges."""
     bench.start_bus()
     bench.start_sim(ADDRESS + TRUE_BOARD + ',known')
     set_truth(bench.sim)
-    wrapper = SANDBOX + ['-' + name for name in without]
+    wrapper = list(outside) + SANDBOX + ['-' + name for name in without]
     return bench.start(*arguments, wrapper=wrapper, **settings)
 
 
@@ -76,7 +84,7 @@ def refuse_connections(bench):
 
 @test
 def recovery(bench):
-    """A power cycle and a command that leaves a file are not refused anything"""
+    """A power cycle and the command of the recipe are not refused anything"""
     witness = os.path.join(bench.directory, 'recover')
     exporter = sandboxed(bench, '--poll.interval=500ms', '--recover.power-cycle',
                          '--recover.command=touch ' + witness)
@@ -88,6 +96,46 @@ def recovery(bench):
     exporter.fresh()
     equal(exporter.stop(), 0, 'exit status')
     check_refusals(exporter)
+
+
+def recover_with(bench, name, end):
+    """Runs touch on a file of that name where only the runtime directory can be written to."""
+    directory = os.path.join(bench.directory, 'run')
+    os.mkdir(directory)
+    outside = READ_ONLY + [bench.directory, directory]
+    if subprocess.run(outside + ['true'], capture_output=True).returncode:
+        raise Skip('no mount namespaces here')
+    witness = os.path.join(bench.directory, name)
+    exporter = sandboxed(bench, '--poll.interval=500ms', '--recover.command=touch ' + witness,
+                         outside=outside)
+    refuse_connections(bench)
+    exporter.logged('touch ended ' + end)
+    return os.path.exists(witness)
+
+
+@test
+def runtime_directory(bench):
+    """The command of the recipe can write to the runtime directory"""
+    check(recover_with(bench, 'run/recover', 'successfully'), 'no file')
+
+
+@test
+def read_only(bench):
+    """A command cannot write elsewhere, and that is logged"""
+    check(not recover_with(bench, 'recover', 'with status 1'), 'a file where there can be none')
+
+
+@test
+def recipe(bench):
+    """Units, manual and README name the same file, in the unit's runtime directory"""
+    path = read_unit(RECOVER + 'path', 'Path')['PathExists'][0]
+    equal(os.path.dirname(path), '/run/' + read_unit(UNIT)['RuntimeDirectory'][0], 'directory')
+    equal(read_unit(RECOVER + 'service')['ExecStart'],
+          ['/bin/rm -f ' + path, '/bin/systemctl restart bluetooth.service'], 'commands')
+    for name in ('README.md', 'doc/bms-exporter.1', 'contrib/systemd/bms-exporter-recover.path'):
+        with open(os.path.join(ROOT, name)) as file:
+            text = file.read().replace('\\-', '-')
+        check('--recover.command=touch ' + path in text, 'not in ' + name)
 
 
 def free_port():
