@@ -30,7 +30,7 @@ REPRODUCIBLE = -ffile-prefix-map=$(CURDIR)=.
 HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-BASE_CFLAGS = -std=gnu11 $(WARNINGS) -Iinclude -Ibuild -MMD -MP $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+BASE_CFLAGS = -std=gnu11 $(WARNINGS) -Iinclude -Isrc -Ibuild -MMD -MP $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
 ifeq ($(V),0)
@@ -53,7 +53,7 @@ objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 .PHONY: all
 all: build/bms-exporter ## build build/bms-exporter
 
-build/bms-exporter: $(call objects,obj,src/main/main.c) build/obj/libbms.a
+build/bms-exporter: $(call objects,obj,src/app/main.c) build/obj/libbms.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -68,7 +68,7 @@ build/obj/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(REPRODUCIBLE) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The version is the Makefile's, the revision git's; only version.c is compiled again for them.
-build/obj/src/main/version.o build/san/src/main/version.o build/coverage/src/main/version.o: build/build-version.h
+build/obj/src/system/version.o build/san/src/system/version.o build/coverage/src/system/version.o: build/build-version.h
 build/build-version.h: FORCE
 	$(Q)mkdir -p build && { echo '#define BUILD_VERSION "$(VERSION)"'; \
 	    echo '#define BUILD_REVISION "$(shell git describe --always --dirty 2>/dev/null || echo unknown)"'; } > $@.new && \
@@ -99,7 +99,7 @@ bench-deps:
 
 # ---- tests -------------------------------------------------------------------------------------
 
-TEST_CFLAGS = -Isrc -Itests $(shell $(PKG_CONFIG) --cflags json-glib-1.0)
+TEST_CFLAGS = -Itests $(shell $(PKG_CONFIG) --cflags json-glib-1.0)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs json-glib-1.0)
 
 build/san/%.o: %.c
@@ -107,7 +107,7 @@ build/san/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O1 -g -fPIC $(SANITIZE) -c -o $@ $<
 
 # The same program with sanitizers in.
-build/san/bms-exporter: $(call objects,san,src/main/main.c) build/san/libbms.a
+build/san/bms-exporter: $(call objects,san,src/app/main.c) build/san/libbms.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
@@ -265,7 +265,7 @@ build/fuzzed/%.o: %.c
 	$(call say,'CC fuzz',$<)
 	$(Q)mkdir -p $(@D) && clang $(BASE_CFLAGS) $(TEST_CFLAGS) -O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SANITIZE) -c -o $@ $<
 
-build/fuzzed/src/main/version.o: build/build-version.h
+build/fuzzed/src/system/version.o: build/build-version.h
 build/fuzzed/libbms.a: $(call objects,fuzzed,$(LIB_SOURCES))
 
 build/fuzz/%: build/fuzzed/tests/fuzz/%.o build/fuzzed/libbms.a

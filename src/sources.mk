@@ -2,6 +2,8 @@
 # Every source file of the program but main.c; no wildcard, so that a stray file is not built in.
 
 LIB_SOURCES := \
+    src/app/app.c \
+    src/app/signals.c \
     src/battery/battery.c \
     src/battery/identity.c \
     src/battery/outage.c \
@@ -19,17 +21,33 @@ LIB_SOURCES := \
     src/bluez/radio.c \
     src/bluez/rivals.c \
     src/bluez/scan.c \
+    src/cli/config.c \
+    src/cli/names.c \
+    src/cli/options.c \
+    src/cli/passwords.c \
+    src/cli/values.c \
+    src/doctor/advice.c \
+    src/doctor/check.c \
+    src/doctor/check_battery.c \
+    src/doctor/check_ports.c \
+    src/doctor/classify.c \
+    src/doctor/report.c \
+    src/doctor/scan.c \
+    src/doctor/scan_table.c \
     src/export/escape.c \
     src/export/families.c \
     src/export/legacy.c \
     src/export/negotiate.c \
     src/export/number.c \
-    src/export/page.c \
-    src/export/page_style.c \
     src/export/process.c \
     src/export/readings.c \
     src/export/render.c \
     src/export/status.c \
+    src/fleet/fleet.c \
+    src/fleet/rungs.c \
+    src/fleet/trace.c \
+    src/fleet/turns.c \
+    src/fleet/unit.c \
     src/jbd/decode.c \
     src/jbd/foreign.c \
     src/jbd/frame.c \
@@ -41,27 +59,8 @@ LIB_SOURCES := \
     src/jbd/shape.c \
     src/link/faults.c \
     src/link/link.c \
-    src/main/advice.c \
-    src/main/app.c \
-    src/main/check.c \
-    src/main/check_battery.c \
-    src/main/check_ports.c \
-    src/main/classify.c \
-    src/main/config.c \
-    src/main/fleet.c \
-    src/main/names.c \
-    src/main/options.c \
-    src/main/passwords.c \
-    src/main/report.c \
-    src/main/rungs.c \
-    src/main/scan.c \
-    src/main/scan_table.c \
-    src/main/signals.c \
-    src/main/turns.c \
-    src/main/trace.c \
-    src/main/unit.c \
-    src/main/values.c \
-    src/main/version.c \
+    src/page/page.c \
+    src/page/page_style.c \
     src/poller/clock.c \
     src/poller/poller.c \
     src/poller/round.c \
@@ -78,6 +77,7 @@ LIB_SOURCES := \
     src/system/log.c \
     src/system/notify.c \
     src/system/rfkill.c \
+    src/system/version.c \
     src/terminal/output.c \
     src/terminal/screen.c \
     src/terminal/text.c \

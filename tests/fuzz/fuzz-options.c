@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzz target for the command line (src/main/options.c): what is taken makes sense, and what is not
+ * Fuzz target for the command line (src/cli/options.c): what is taken makes sense, and what is not
  * is told in one line.
  *
  *     input    arguments, a NUL after each
@@ -11,7 +11,7 @@
 #include "battery.h"
 #include "bluez.h"
 #include "export/escape.h"
-#include "main/options.h"
+#include "cli/options.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The rungs beyond one battery: what counts towards their limits. */
 #include "log.h"
-#include "main/rungs.h"
+#include "fleet/rungs.h"
 
 #include <glib/gstdio.h>
 

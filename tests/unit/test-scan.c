@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The neighbours that a scan finds: taken from BlueZ's objects, judged, and put into lines. */
 #include "bluez/neighbours.h"
-#include "main/classify.h"
-#include "main/scan_table.h"
+#include "doctor/classify.h"
+#include "doctor/scan_table.h"
 
 #include "terminal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* When batteries take turns, and when connections are kept again. */
-#include "main/turns.h"
+#include "fleet/turns.h"
 
 #define S        G_GINT64_CONSTANT(1000000)
 #define INTERVAL (10 * S)

@@ -4,7 +4,7 @@
 #define BMS_CHECK_PORTS_H
 
 #include "fault.h"
-#include "options.h"
+#include "cli/options.h"
 #include "report.h"
 
 typedef struct CheckPorts CheckPorts;

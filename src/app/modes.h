@@ -3,7 +3,7 @@
 #ifndef BMS_MODES_H
 #define BMS_MODES_H
 
-#include "options.h"
+#include "cli/options.h"
 
 /** --scan: lists devices for options->scan_us, or until a signal ends it. @return exit status */
 int scan_run(const Options *options);

@@ -8,8 +8,8 @@
 
 #include "battery.h"
 #include "bluez.h"
-#include "options.h"
-#include "passwords.h"
+#include "cli/options.h"
+#include "cli/passwords.h"
 
 typedef struct Fleet Fleet;
 

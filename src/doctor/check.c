@@ -8,9 +8,9 @@
 #include "check_battery.h"
 #include "check_ports.h"
 #include "log.h"
-#include "modes.h"
-#include "passwords.h"
-#include "signals.h"
+#include "app/modes.h"
+#include "cli/passwords.h"
+#include "app/signals.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
 
 #include "battery.h"
 #include "bluez.h"
-#include "options.h"
+#include "cli/options.h"
 
 typedef struct Rungs Rungs;
 

@@ -3,7 +3,7 @@
 #include "app.h"
 #include "log.h"
 #include "modes.h"
-#include "options.h"
+#include "cli/options.h"
 #include "signals.h"
 #include "system.h"
 

@@ -4,9 +4,9 @@
 
 #include "bluez.h"
 #include "export.h"
-#include "fleet.h"
+#include "fleet/fleet.h"
 #include "log.h"
-#include "passwords.h"
+#include "cli/passwords.h"
 #include "signals.h"
 #include "system.h"
 #include "terminal.h"

@@ -10,7 +10,7 @@
 
 #include "advice.h"
 #include "classify.h"
-#include "unit.h"
+#include "fleet/unit.h"
 
 #include <string.h>
 

@@ -8,9 +8,9 @@
  */
 #include "advice.h"
 #include "log.h"
-#include "modes.h"
+#include "app/modes.h"
 #include "scan_table.h"
-#include "signals.h"
+#include "app/signals.h"
 #include "terminal.h"
 
 #include <stdlib.h>

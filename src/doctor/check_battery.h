@@ -8,7 +8,7 @@
 #define BMS_CHECK_BATTERY_H
 
 #include "bluez.h"
-#include "options.h"
+#include "cli/options.h"
 #include "report.h"
 
 typedef struct CheckBattery CheckBattery;

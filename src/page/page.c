@@ -5,9 +5,9 @@
  * Readings that are not fresh are not shown at all, only when there last were some and what is in
  * the way: an old value that looks alive is the worst thing a monitor can show.
  */
-#include "escape.h"
-#include "family.h"
-#include "number.h"
+#include "export/escape.h"
+#include "export/family.h"
+#include "export/number.h"
 #include "page_style.h"
 #include "version.h"
 

@@ -3,7 +3,7 @@
 #ifndef BMS_APP_H
 #define BMS_APP_H
 
-#include "options.h"
+#include "cli/options.h"
 
 /** What was said at the start makes no sense; starting again would not make it right. */
 enum { EXIT_WRONG_USAGE = 2 };
