@@ -7,14 +7,14 @@
 #ifndef BMS_EXPORT_H
 #define BMS_EXPORT_H
 
-#include "battery.h"
+#include "device.h"
 
 #include <glib.h>
 
 /** Everything that a rendering shows. */
 typedef struct {
-    const Battery *const *batteries;
-    size_t n_batteries;
+    const Device *const *devices;
+    size_t n_devices;
     gboolean legacy;      /**< also the names of bms-shed */
     int64_t now_us;       /**< since boot, suspend included: decides what is fresh */
     int64_t started_us;   /**< when this process started, since boot */

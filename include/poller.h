@@ -9,7 +9,7 @@
 #ifndef BMS_POLLER_H
 #define BMS_POLLER_H
 
-#include "battery.h"
+#include "device.h"
 #include "link.h"
 #include "recovery.h"
 
@@ -53,7 +53,7 @@ typedef struct Poller Poller;
 extern const LinkEvents poller_link_events;
 
 /** Neither takes ownership of @a battery nor of @a host; both must outlive it. */
-Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHost *host_ops,
+Poller *poller_new(const PollerConfig *config, Device *device, const PollerHost *host_ops,
                    void *host);
 
 /** To be called only while its link is closed. */
@@ -90,7 +90,7 @@ void poller_release(Poller *poller, int64_t duration_us);
 bool poller_is_resting(const Poller *poller);
 
 /** The register that was asked for last: after a fault, the one that was not answered. */
-JbdRead poller_asked(const Poller *poller);
+unsigned poller_asked(const Poller *poller);
 
 /** The time last wished for with wake_at() has come. Calling it too early does no harm. */
 void poller_wake(Poller *poller);

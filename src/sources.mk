@@ -4,9 +4,6 @@
 LIB_SOURCES := \
     src/app/app.c \
     src/app/signals.c \
-    src/battery/battery.c \
-    src/battery/identity.c \
-    src/battery/outage.c \
     src/bluez/address.c \
     src/bluez/agent.c \
     src/bluez/bus.c \
@@ -26,21 +23,20 @@ LIB_SOURCES := \
     src/cli/options.c \
     src/cli/passwords.c \
     src/cli/values.c \
+    src/device/device.c \
+    src/device/energy.c \
+    src/device/outage.c \
     src/doctor/advice.c \
     src/doctor/check.c \
-    src/doctor/check_battery.c \
+    src/doctor/check_device.c \
     src/doctor/check_ports.c \
-    src/doctor/classify.c \
     src/doctor/report.c \
     src/doctor/scan.c \
     src/doctor/scan_table.c \
-    src/export/escape.c \
+    src/export/exporter.c \
     src/export/families.c \
-    src/export/legacy.c \
     src/export/negotiate.c \
-    src/export/number.c \
     src/export/process.c \
-    src/export/readings.c \
     src/export/render.c \
     src/export/status.c \
     src/fleet/fleet.c \
@@ -48,19 +44,29 @@ LIB_SOURCES := \
     src/fleet/trace.c \
     src/fleet/turns.c \
     src/fleet/unit.c \
+    src/jbd/board.c \
+    src/jbd/card.c \
+    src/jbd/counters.c \
     src/jbd/decode.c \
     src/jbd/foreign.c \
     src/jbd/frame.c \
+    src/jbd/identity.c \
+    src/jbd/legacy.c \
+    src/jbd/likeness.c \
     src/jbd/mask.c \
+    src/jbd/metrics.c \
     src/jbd/names.c \
     src/jbd/password.c \
     src/jbd/possible.c \
     src/jbd/request.c \
     src/jbd/shape.c \
+    src/jbd/state.c \
+    src/kinds.c \
     src/link/faults.c \
     src/link/link.c \
     src/page/page.c \
     src/page/page_style.c \
+    src/page/pieces.c \
     src/poller/clock.c \
     src/poller/poller.c \
     src/poller/round.c \
@@ -81,6 +87,8 @@ LIB_SOURCES := \
     src/terminal/output.c \
     src/terminal/screen.c \
     src/terminal/text.c \
+    src/text/escape.c \
+    src/text/number.c \
     src/web/address.c \
     src/web/answer.c \
     src/web/connections.c \

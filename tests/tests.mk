@@ -3,7 +3,7 @@
 
 # tests/unit/NAME.c
 UNIT_TESTS := \
-    test-battery \
+    test-device \
     test-bluez-objects \
     test-documents \
     test-command \

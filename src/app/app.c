@@ -3,10 +3,10 @@
 #include "app.h"
 
 #include "bluez.h"
+#include "cli/passwords.h"
 #include "export.h"
 #include "fleet/fleet.h"
 #include "log.h"
-#include "cli/passwords.h"
 #include "signals.h"
 #include "system.h"
 #include "terminal.h"
@@ -54,8 +54,8 @@ static ExportView view_of(App *app)
     };
     guint n;
 
-    view.batteries = fleet_batteries(app->fleet, &n);
-    view.n_batteries = n;
+    view.devices = fleet_devices(app->fleet, &n);
+    view.n_devices = n;
     return view;
 }
 
@@ -130,16 +130,16 @@ static gboolean start_web(App *app)
 
 /* ---- the service manager --------------------------------------------------------------------- */
 
-static void append_state(GString *text, const Battery *battery, gint64 now)
+static void append_state(GString *text, const Device *device, gint64 now)
 {
-    gboolean well = !*battery->detail && battery_is_fresh(battery, now);
+    gboolean well = !*device->detail && device_is_fresh(device, now);
 
-    g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", battery->name,
-                           well ? "reading" : link_stage_name(battery->stage));
-    if (*battery->detail)
-        g_string_append_printf(text, " (%s%s)", battery->operator_needed ? "needs attention: " : "",
-                               battery->detail);
-    else if (battery_noise_percent(battery) >= BATTERY_NOISY_PERCENT)
+    g_string_append_printf(text, "%s%s: %s", text->len ? "; " : "", device->name,
+                           well ? "reading" : link_stage_name(device->stage));
+    if (*device->detail)
+        g_string_append_printf(text, " (%s%s)", device->operator_needed ? "needs attention: " : "",
+                               device->detail);
+    else if (device_noise_percent(device) >= DEVICE_NOISY_PERCENT)
         g_string_append(text, " (the link is noisy)");
 }
 
@@ -148,8 +148,8 @@ static void tell_status(App *app)
     ExportView view = view_of(app);
     GString *text = g_string_new(NULL);
 
-    for (size_t i = 0; i < view.n_batteries && text->len < 1024; i++)
-        append_state(text, view.batteries[i], view.now_us);
+    for (size_t i = 0; i < view.n_devices && text->len < 1024; i++)
+        append_state(text, view.devices[i], view.now_us);
     if (g_strcmp0(text->str, app->status) == 0) {
         g_string_free(text, TRUE);
         return;
@@ -165,7 +165,7 @@ static void tell_status(App *app)
 static gboolean on_watchdog(gpointer user)
 {
     const App *app = user;
-    const Battery *stuck = fleet_stuck(app->fleet);
+    const Device *stuck = fleet_stuck(app->fleet);
 
     if (stuck)
         log_error("%s: the poller stands still; the watchdog is not fed", stuck->name);
@@ -252,12 +252,12 @@ static void fail_once(App *app)
 {
     ExportView view = view_of(app);
 
-    for (size_t i = 0; i < view.n_batteries; i++) {
-        const Battery *battery = view.batteries[i];
+    for (size_t i = 0; i < view.n_devices; i++) {
+        const Device *device = view.devices[i];
 
-        if (!battery->has_readings)
-            log_error("%s: no readings: %s", battery->name,
-                      *battery->detail ? battery->detail : link_stage_name(battery->stage));
+        if (!device->has_readings)
+            log_error("%s: no readings: %s", device->name,
+                      *device->detail ? device->detail : link_stage_name(device->stage));
     }
     stop(app, EXIT_FAILURE);
 }
@@ -294,8 +294,8 @@ static gboolean on_check_once(gpointer user)
     gboolean hopeless = FALSE;
 
     app->once_idle = 0;
-    for (size_t i = 0; i < view.n_batteries; i++)
-        hopeless = hopeless || link_fault_traits(view.batteries[i]->fault)->hopeless;
+    for (size_t i = 0; i < view.n_devices; i++)
+        hopeless = hopeless || link_fault_traits(view.devices[i]->fault)->hopeless;
     if (fleet_is_resting(app->fleet))
         print_metrics(app);
     else if (hopeless)
@@ -391,7 +391,7 @@ static void reload(App *app)
     }
     tell_fixed(app, &fixed);
     if (read_passwords(app) && good)
-        log_info("the options were read again: %u batteries", app->options->batteries->len);
+        log_info("the options were read again: %u batteries", app->options->devices->len);
 }
 
 static gboolean on_reload(gpointer user)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* bms-exporter: reads JBD batteries over Bluetooth LE, serves Prometheus metrics. */
 #include "app.h"
+#include "cli/options.h"
 #include "log.h"
 #include "modes.h"
-#include "cli/options.h"
 #include "signals.h"
 #include "system.h"
 

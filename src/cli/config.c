@@ -8,15 +8,15 @@
 
 #define PROGRAM_GROUP "exporter"
 
-static void battery_free(gpointer data)
+static void device_free(gpointer data)
 {
-    ConfigBattery *battery = data;
+    ConfigDevice *device = data;
 
-    g_free(battery->address);
-    g_free(battery->name);
-    g_free(battery->interval);
-    g_free(battery->renew);
-    g_free(battery);
+    g_free(device->address);
+    g_free(device->name);
+    g_free(device->interval);
+    g_free(device->renew);
+    g_free(device);
 }
 
 static gboolean fail(GError **error, const char *group, const char *key, const char *what)
@@ -97,26 +97,26 @@ static gboolean add_options(Config *config, GKeyFile *file, const GOptionEntry *
 
 /* ---- a battery's group ----------------------------------------------------------------------- */
 
-static char **place_of(ConfigBattery *battery, const char *key)
+static char **place_of(ConfigDevice *device, const char *key)
 {
     if (strcmp(key, "name") == 0)
-        return &battery->name;
+        return &device->name;
     if (strcmp(key, "poll.interval") == 0)
-        return &battery->interval;
+        return &device->interval;
     if (strcmp(key, "session.renew") == 0)
-        return &battery->renew;
+        return &device->renew;
     return NULL;
 }
 
-static gboolean add_battery(Config *config, GKeyFile *file, const char *group, GError **error)
+static gboolean add_device(Config *config, GKeyFile *file, const char *group, GError **error)
 {
     g_auto(GStrv) keys = g_key_file_get_keys(file, group, NULL, NULL);
-    ConfigBattery *battery = g_new0(ConfigBattery, 1);
+    ConfigDevice *device = g_new0(ConfigDevice, 1);
 
-    battery->address = g_strdup(group);
-    g_ptr_array_add(config->batteries, battery);
+    device->address = g_strdup(group);
+    g_ptr_array_add(config->devices, device);
     for (char **key = keys; key && *key; key++) {
-        char **place = place_of(battery, *key);
+        char **place = place_of(device, *key);
 
         if (!place)
             return fail(error, group, *key, "a battery has name, poll.interval and session.renew");
@@ -138,7 +138,7 @@ static gboolean take_groups(Config *config, GKeyFile *file, const GOptionEntry *
     for (char **group = groups; *group; group++) {
         gboolean good = strcmp(*group, PROGRAM_GROUP) == 0
                             ? add_options(config, file, entries, error)
-                            : add_battery(config, file, *group, error);
+                            : add_device(config, file, *group, error);
 
         if (!good)
             return FALSE;
@@ -166,7 +166,7 @@ Config *config_read(const char *path, const GOptionEntry *entries, GError **erro
     Config *config = g_new0(Config, 1);
 
     config->words = g_ptr_array_new_with_free_func(g_free);
-    config->batteries = g_ptr_array_new_with_free_func(battery_free);
+    config->devices = g_ptr_array_new_with_free_func(device_free);
     if (fill(config, path, entries, error))
         return config;
     config_free(config);
@@ -178,6 +178,6 @@ void config_free(Config *config)
     if (!config)
         return;
     g_ptr_array_unref(config->words);
-    g_ptr_array_unref(config->batteries);
+    g_ptr_array_unref(config->devices);
     g_free(config);
 }

@@ -22,11 +22,11 @@ typedef struct {
     char *name;
     char *interval;
     char *renew;
-} ConfigBattery;
+} ConfigDevice;
 
 typedef struct {
-    GPtrArray *words;     /**< of char *, for a command line: "--web.listen-address=:8000" */
-    GPtrArray *batteries; /**< of ConfigBattery, in the order of the file */
+    GPtrArray *words;   /**< of char *, for a command line: "--web.listen-address=:8000" */
+    GPtrArray *devices; /**< of ConfigBattery, in the order of the file */
 } Config;
 
 /**

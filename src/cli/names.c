@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "names.h"
 
-#include "battery.h"
 #include "bluez.h"
+#include "device.h"
 #include "export.h"
 #include "values.h"
 
@@ -33,9 +33,8 @@ static gboolean has_control(const char *name)
 
 gboolean name_check(const char *argument, const char *name, GError **error)
 {
-    if (*name == '\0' || strlen(name) >= BATTERY_NAME_SIZE || !g_utf8_validate(name, -1, NULL)) {
-        value_wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument,
-                    BATTERY_NAME_SIZE - 1);
+    if (*name == '\0' || strlen(name) >= DEVICE_NAME_SIZE || !g_utf8_validate(name, -1, NULL)) {
+        value_wrong(error, "%s: a name has 1 to %d bytes of UTF-8", argument, DEVICE_NAME_SIZE - 1);
         return FALSE;
     }
     if (strpbrk(name, "\"'\\") || has_control(name)) {

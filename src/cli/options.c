@@ -2,9 +2,9 @@
 /* The command line, in the manner of Prometheus' exporters, and the file that it may name. */
 #include "options.h"
 
-#include "battery.h"
 #include "bluez.h"
 #include "config.h"
+#include "device.h"
 #include "names.h"
 #include "values.h"
 #include "version.h"
@@ -20,7 +20,7 @@
 #define DEFAULT_LOG_LEVEL "info"
 #define DEFAULT_SCAN      "10" /* sleepy boards advertise every few seconds */
 
-enum { MAX_BATTERIES = 128 };
+enum { MAX_DEVICES = 128 };
 
 static const gint64 min_interval_us = 500000; /* 03 and 04 take a board about 0.3 s */
 static const gint64 max_interval_us = G_TIME_SPAN_HOUR;
@@ -33,17 +33,17 @@ static const gint64 max_scan_us = 300 * G_TIME_SPAN_SECOND;
 
 /* ---- batteries ------------------------------------------------------------------------------- */
 
-static void battery_spec_free(gpointer data)
+static void device_spec_free(gpointer data)
 {
-    BatterySpec *spec = data;
+    DeviceSpec *spec = data;
 
     g_free(spec->name);
     g_free(spec);
 }
 
-static gboolean add_battery(Options *options, const char *argument, GError **error)
+static gboolean add_device(Options *options, const char *argument, GError **error)
 {
-    GPtrArray *batteries = options->batteries;
+    GPtrArray *devices = options->devices;
     const char *equals = strchr(argument, '=');
     const char *name = equals ? equals + 1 : NULL;
     g_autofree char *text = equals ? g_strndup(argument, (gsize)(equals - argument)) : NULL;
@@ -56,8 +56,8 @@ static gboolean add_battery(Options *options, const char *argument, GError **err
     }
     if (name && !name_check(argument, name, error))
         return FALSE;
-    for (guint i = 0; i < batteries->len; i++) {
-        const BatterySpec *other = batteries->pdata[i];
+    for (guint i = 0; i < devices->len; i++) {
+        const DeviceSpec *other = devices->pdata[i];
 
         if (strcmp(other->address, address) == 0) {
             value_wrong(error, "%s is given twice", address);
@@ -68,18 +68,19 @@ static gboolean add_battery(Options *options, const char *argument, GError **err
             return FALSE;
         }
     }
-    if (batteries->len >= MAX_BATTERIES) {
-        value_wrong(error, "more than %d batteries; run several exporters", MAX_BATTERIES);
+    if (devices->len >= MAX_DEVICES) {
+        value_wrong(error, "more than %d batteries; run several exporters", MAX_DEVICES);
         return FALSE;
     }
 
-    BatterySpec *spec = g_new0(BatterySpec, 1);
+    DeviceSpec *spec = g_new0(DeviceSpec, 1);
 
+    spec->kind = kind_default();
     g_strlcpy(spec->address, address, sizeof spec->address);
     spec->name = g_strdup(name);
     spec->interval_us = options->interval_us;
     spec->renew_us = options->renew_us;
-    g_ptr_array_add(batteries, spec);
+    g_ptr_array_add(devices, spec);
     return TRUE;
 }
 
@@ -101,7 +102,7 @@ typedef struct {
 } Words;
 
 /* ADDRESS[=NAME] */
-static gboolean is_battery(const char *text)
+static gboolean is_device(const char *text)
 {
     g_autofree char *address = g_strndup(text, strcspn(text, "="));
     char parsed[18];
@@ -110,9 +111,9 @@ static gboolean is_battery(const char *text)
 }
 
 /* A battery beside --scan, which GOption may have taken for its TIME, or NULL. */
-static const char *scanned_battery(const Words *words)
+static const char *scanned_device(const Words *words)
 {
-    if (is_battery(words->scan))
+    if (is_device(words->scan))
         return words->scan;
     return words->addresses ? words->addresses[0] : NULL;
 }
@@ -120,25 +121,25 @@ static const char *scanned_battery(const Words *words)
 /* Which of the modes it is to run in, and whether they have the batteries that they need. */
 static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
-    gboolean batteries = (words->addresses && words->addresses[0]) ||
-                         (words->config && words->config->batteries->len > 0);
+    gboolean devices = (words->addresses && words->addresses[0]) ||
+                       (words->config && words->config->devices->len > 0);
 
     if (options->once + options->check + (words->scan != NULL) > 1) {
         value_wrong(error, "only one of --once, --scan and --check can be done at a time");
         return FALSE;
     }
-    if (words->scan && scanned_battery(words)) {
+    if (words->scan && scanned_device(words)) {
         value_wrong(error,
                     "--scan takes no battery, it lists what is in range; to look for what is "
                     "wrong with one: bms-exporter --check %s",
-                    scanned_battery(words));
+                    scanned_device(words));
         return FALSE;
     }
     if (words->scan)
         return value_parse_duration("--scan", words->scan, &options->scan_us, error) &&
                value_check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
                                  error);
-    if (!batteries && !options->check) {
+    if (!devices && !options->check) {
         value_wrong(error, "no battery given; say its Bluetooth address, for example "
                            "bms-exporter A4:C1:38:01:02:03; --scan finds it");
         return FALSE;
@@ -160,31 +161,30 @@ static gboolean parse_renew(const char *text, gint64 *us, GError **error)
 }
 
 /* One that the file has a group for. */
-static gboolean add_config_battery(Options *options, const ConfigBattery *battery, GError **error)
+static gboolean add_config_device(Options *options, const ConfigDevice *device, GError **error)
 {
-    g_autofree char *argument = battery->name
-                                    ? g_strconcat(battery->address, "=", battery->name, NULL)
-                                    : g_strdup(battery->address);
-    BatterySpec *spec;
+    g_autofree char *argument = device->name ? g_strconcat(device->address, "=", device->name, NULL)
+                                             : g_strdup(device->address);
+    DeviceSpec *spec;
 
-    if (!add_battery(options, argument, error))
+    if (!add_device(options, argument, error))
         return FALSE;
-    spec = options->batteries->pdata[options->batteries->len - 1];
-    if (battery->interval && !parse_interval(battery->interval, &spec->interval_us, error))
+    spec = options->devices->pdata[options->devices->len - 1];
+    if (device->interval && !parse_interval(device->interval, &spec->interval_us, error))
         return FALSE;
-    return !battery->renew || parse_renew(battery->renew, &spec->renew_us, error);
+    return !device->renew || parse_renew(device->renew, &spec->renew_us, error);
 }
 
-static gboolean add_batteries(Options *options, const Words *words, GError **error)
+static gboolean add_devices(Options *options, const Words *words, GError **error)
 {
     for (char **address = words->addresses; address && *address; address++)
-        if (!add_battery(options, *address, error))
+        if (!add_device(options, *address, error))
             return FALSE;
-    for (guint i = 0; words->config && i < words->config->batteries->len; i++) {
-        const ConfigBattery *battery = words->config->batteries->pdata[i];
+    for (guint i = 0; words->config && i < words->config->devices->len; i++) {
+        const ConfigDevice *device = words->config->devices->pdata[i];
 
-        if (!add_config_battery(options, battery, error)) {
-            g_prefix_error(error, "%s: [%s] ", words->config_path, battery->address);
+        if (!add_config_device(options, device, error)) {
+            g_prefix_error(error, "%s: [%s] ", words->config_path, device->address);
             return FALSE;
         }
     }
@@ -204,7 +204,7 @@ static gboolean check(Options *options, Words *words, GError **error)
     if (!words->log_level && (options->check || options->scan_us))
         level = "error";
     if (!parse_interval(interval, &options->interval_us, error) ||
-        !parse_renew(renew, &options->renew_us, error) || !add_batteries(options, words, error))
+        !parse_renew(renew, &options->renew_us, error) || !add_devices(options, words, error))
         return FALSE;
     if (words->link && !value_parse_link_mode(words->link, &options->link_mode, error))
         return FALSE;
@@ -408,7 +408,7 @@ static gboolean load(Options *options, char **argv, gboolean *version, GError **
     gboolean good;
 
     memset(options, 0, sizeof *options);
-    options->batteries = g_ptr_array_new_with_free_func(battery_spec_free);
+    options->devices = g_ptr_array_new_with_free_func(device_spec_free);
     good = parse_words(options, &words, argv, error) &&
            (words.version || check(options, &words, error));
     options->legacy = !words.no_legacy;
@@ -452,7 +452,7 @@ gboolean options_reload(Options *options, GError **error)
 
 void options_clear(Options *options)
 {
-    g_clear_pointer(&options->batteries, g_ptr_array_unref);
+    g_clear_pointer(&options->devices, g_ptr_array_unref);
     g_clear_pointer(&options->listen, g_strfreev);
     g_clear_pointer(&options->telemetry_path, g_free);
     g_clear_pointer(&options->adapter, g_free);

@@ -3,17 +3,19 @@
 #ifndef BMS_OPTIONS_H
 #define BMS_OPTIONS_H
 
+#include "kind.h"
 #include "log.h"
 
 #include <glib.h>
 
 /** A battery as given: ADDRESS[=NAME]. */
 typedef struct {
+    const Kind *kind;
     char address[18]; /**< upper case */
     char *name;       /**< NULL for the address */
     gint64 interval_us;
     gint64 renew_us; /**< 0 for never */
-} BatterySpec;
+} DeviceSpec;
 
 /** Whether links are kept from poll to poll. */
 typedef enum {
@@ -23,8 +25,8 @@ typedef enum {
 } LinkMode;
 
 typedef struct {
-    GPtrArray *batteries; /**< of BatterySpec, at least one unless scan_us or check is set */
-    char **listen;        /**< at least one, each checked */
+    GPtrArray *devices; /**< of DeviceSpec, at least one unless scan_us or check is set */
+    char **listen;      /**< at least one, each checked */
     char *telemetry_path;
     char *password_file; /**< or NULL */
     char *adapter;       /**< "hciN", an address in upper case, or NULL */

@@ -5,12 +5,12 @@
  * already knows how its batteries are.
  */
 #include "advice.h"
-#include "check_battery.h"
-#include "check_ports.h"
-#include "log.h"
 #include "app/modes.h"
-#include "cli/passwords.h"
 #include "app/signals.h"
+#include "check_device.h"
+#include "check_ports.h"
+#include "cli/passwords.h"
+#include "log.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,10 +25,10 @@ typedef struct {
     Bluez *bluez;
     SignalsAtPrompt signals;
     Report report;
-    Passwords *passwords;  /* NULL if they cannot be read */
-    CheckBattery *battery; /* the one that is being checked, or NULL */
-    CheckPorts *ports;     /* NULL before the machine is checked */
-    guint next_battery;
+    Passwords *passwords; /* NULL if they cannot be read */
+    CheckDevice *device;  /* the one that is being checked, or NULL */
+    CheckPorts *ports;    /* NULL before the machine is checked */
+    guint next_device;
     guint timer; /* GLib source: bounds what is going on */
     guint idle;  /* GLib source: looks at what stands in the way */
     gboolean begun;
@@ -75,8 +75,8 @@ static void stop(Check *check)
     check->stopping = TRUE;
     g_clear_handle_id(&check->timer, g_source_remove);
     check->timer = g_timeout_add(STOP_LIMIT_MS, on_stop_limit, check);
-    if (check->battery)
-        check_battery_stop(check->battery);
+    if (check->device)
+        check_device_stop(check->device);
     else
         finish(check);
 }
@@ -104,17 +104,17 @@ static void on_signal(void *user, int number, gboolean again)
 
 /* ---- batteries ------------------------------------------------------------------------------- */
 
-static void check_batteries(Check *check);
+static void check_devices(Check *check);
 
-static void on_battery_done(void *user)
+static void on_device_done(void *user)
 {
     Check *check = user;
 
-    g_clear_pointer(&check->battery, check_battery_free);
+    g_clear_pointer(&check->device, check_device_free);
     if (check->stopping)
         finish(check);
     else
-        check_batteries(check);
+        check_devices(check);
 }
 
 static void read_passwords(Check *check)
@@ -126,19 +126,19 @@ static void read_passwords(Check *check)
         report_wrong(&check->report, "passwords", error->message, NULL);
 }
 
-static const char *password_of(const Check *check, const BatterySpec *spec)
+static const char *password_of(const Check *check, const DeviceSpec *spec)
 {
     return check->passwords ? passwords_find(check->passwords, spec->address) : NULL;
 }
 
-static const char *name_of(const BatterySpec *spec)
+static const char *name_of(const DeviceSpec *spec)
 {
     return spec->name ? spec->name : spec->address;
 }
 
 /* A running service has more to say of its battery than we could find out beside it.
  * @return whether nothing is left to be checked */
-static gboolean tell_service(Check *check, const BatterySpec *spec)
+static gboolean tell_service(Check *check, const DeviceSpec *spec)
 {
     const char *where;
     LinkFault fault;
@@ -162,20 +162,20 @@ static gboolean tell_service(Check *check, const BatterySpec *spec)
     return view == SERVICE_READS;
 }
 
-static void check_batteries(Check *check)
+static void check_devices(Check *check)
 {
-    const GPtrArray *specs = check->options->batteries;
+    const GPtrArray *specs = check->options->devices;
 
     if (specs->len == 0)
         report_note(&check->report, "battery", "none given; --scan lists what is in range");
-    while (check->next_battery < specs->len) {
-        const BatterySpec *spec = specs->pdata[check->next_battery++];
+    while (check->next_device < specs->len) {
+        const DeviceSpec *spec = specs->pdata[check->next_device++];
 
         if (bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE) {
             report_skipped(&check->report, name_of(spec));
         } else if (!tell_service(check, spec)) {
-            check->battery = check_battery_new(check->bluez, spec, password_of(check, spec),
-                                               &check->report, on_battery_done, check);
+            check->device = check_device_new(check->bluez, spec, password_of(check, spec),
+                                             &check->report, on_device_done, check);
             return;
         }
     }
@@ -216,7 +216,7 @@ static void on_ports_known(void *user)
     Check *check = user;
 
     if (!check->stopping)
-        check_batteries(check);
+        check_devices(check);
 }
 
 static void begin(Check *check, LinkFault fault, Advice *advice)
@@ -235,8 +235,8 @@ static gboolean on_look(gpointer user)
     Advice advice;
 
     check->idle = 0;
-    if (check->begun && check->battery)
-        check_battery_bluez_changed(check->battery);
+    if (check->begun && check->device)
+        check_device_bluez_changed(check->device);
     if (check->begun || check->stopping || !bluez_is_settled(check->bluez))
         return G_SOURCE_REMOVE;
     advice_on_bluez(&advice, check->bluez);
@@ -287,7 +287,7 @@ int check_run(const Options *options)
     }
     g_clear_handle_id(&check.timer, g_source_remove);
     g_clear_handle_id(&check.idle, g_source_remove);
-    g_clear_pointer(&check.battery, check_battery_free);
+    g_clear_pointer(&check.device, check_device_free);
     g_clear_pointer(&check.ports, check_ports_free);
     bluez_free(check.bluez);
     g_clear_pointer(&check.passwords, passwords_free);

@@ -3,8 +3,8 @@
 #ifndef BMS_CHECK_PORTS_H
 #define BMS_CHECK_PORTS_H
 
-#include "fault.h"
 #include "cli/options.h"
+#include "fault.h"
 #include "report.h"
 
 typedef struct CheckPorts CheckPorts;

@@ -7,10 +7,10 @@
  * Signals and faults only shorten this way; the discovery is stopped in each case.
  */
 #include "advice.h"
-#include "log.h"
 #include "app/modes.h"
-#include "scan_table.h"
 #include "app/signals.h"
+#include "log.h"
+#include "scan_table.h"
 #include "terminal.h"
 
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static void free_row(gpointer row)
 /* A board that BlueZ knows and does not hear is worth a line at the end, and nothing else is. */
 static gboolean is_worth_showing(const ScanRow *row, gboolean at_the_end)
 {
-    return scan_row_is_in_range(row) || (at_the_end && row->kind >= KIND_MAYBE);
+    return scan_row_is_in_range(row) || (at_the_end && row->likeness >= LIKENESS_MAYBE);
 }
 
 static GPtrArray *rows_of(const Scan *scan, gboolean at_the_end)
@@ -83,14 +83,14 @@ static GPtrArray *rows_of(const Scan *scan, gboolean at_the_end)
     return rows;
 }
 
-static guint count(const GPtrArray *rows, Kind kind, gboolean in_range)
+static guint count(const GPtrArray *rows, Likeness likeness, gboolean in_range)
 {
     guint n = 0;
 
     for (guint i = 0; i < rows->len; i++) {
         const ScanRow *row = rows->pdata[i];
 
-        n += row->kind == kind && scan_row_is_in_range(row) == in_range;
+        n += row->likeness == likeness && scan_row_is_in_range(row) == in_range;
     }
     return n;
 }
@@ -209,8 +209,8 @@ static gboolean on_refresh(gpointer user)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void append_command(GString *text, const Scan *scan, const GPtrArray *rows, Kind kind,
-                           const char *mode)
+static void append_command(GString *text, const Scan *scan, const GPtrArray *rows,
+                           Likeness likeness, const char *mode)
 {
     const char *adapter = scan->options->adapter;
     guint n = 0;
@@ -220,7 +220,7 @@ static void append_command(GString *text, const Scan *scan, const GPtrArray *row
     for (guint i = 0; i < rows->len && n < MAX_SUGGESTED; i++) {
         const ScanRow *row = rows->pdata[i];
 
-        if (row->kind == kind && scan_row_is_in_range(row)) {
+        if (row->likeness == likeness && scan_row_is_in_range(row)) {
             g_string_append_printf(text, " %s", row->device->address);
             n++;
         }
@@ -233,7 +233,7 @@ static gboolean any_connected(const GPtrArray *rows)
     for (guint i = 0; i < rows->len; i++) {
         const ScanRow *row = rows->pdata[i];
 
-        if (row->kind >= KIND_MAYBE && row->device->connected)
+        if (row->likeness >= LIKENESS_MAYBE && row->device->connected)
             return TRUE;
     }
     return FALSE;
@@ -245,13 +245,13 @@ static void append_advice(GString *text, const Scan *scan, const GPtrArray *rows
     if (bluez_scan_is_full(scan->scan))
         g_string_append_printf(text, "More than %d devices; the rest is not listed.\n",
                                SCAN_MAX_DEVICES);
-    if (count(rows, KIND_JBD, TRUE) > 0) {
+    if (count(rows, LIKENESS_LIKELY, TRUE) > 0) {
         g_string_append(text, "Next, check the way to the battery, or serve its readings:\n");
-        append_command(text, scan, rows, KIND_JBD, " --check");
-        append_command(text, scan, rows, KIND_JBD, "");
-    } else if (count(rows, KIND_MAYBE, TRUE) > 0) {
+        append_command(text, scan, rows, LIKENESS_LIKELY, " --check");
+        append_command(text, scan, rows, LIKENESS_LIKELY, "");
+    } else if (count(rows, LIKENESS_MAYBE, TRUE) > 0) {
         g_string_append(text, "Nothing is surely a JBD board. To try what may be one:\n");
-        append_command(text, scan, rows, KIND_MAYBE, " --check");
+        append_command(text, scan, rows, LIKENESS_MAYBE, " --check");
     } else {
         g_string_append(
             text, "A board cannot be found while an app is connected to it: close its app on\n"
@@ -263,10 +263,10 @@ static void append_advice(GString *text, const Scan *scan, const GPtrArray *rows
     if (any_connected(rows))
         g_string_append(text, "What is connected belongs to a program on this machine, perhaps to "
                               "the service:\n    sudo systemctl stop bms-exporter\n");
-    if (count(rows, KIND_JBD, FALSE) + count(rows, KIND_MAYBE, FALSE) > 0)
+    if (count(rows, LIKENESS_LIKELY, FALSE) + count(rows, LIKENESS_MAYBE, FALSE) > 0)
         g_string_append(text, "What is unheard is known from earlier: out of range, asleep, or "
                               "connected to\nan app.\n");
-    if (count(rows, KIND_FOREIGN, TRUE) > 0)
+    if (count(rows, LIKENESS_FOREIGN, TRUE) > 0)
         g_string_append(text, "Batteries of another make or protocol were seen, which this "
                               "program cannot read.\n");
 }
@@ -301,7 +301,7 @@ static void say_all(Scan *scan)
     }
     output_write(scan->hints, text->str);
     g_string_free(text, TRUE);
-    if (scan->exit_status == EXIT_SUCCESS && count(rows, KIND_JBD, TRUE) == 0)
+    if (scan->exit_status == EXIT_SUCCESS && count(rows, LIKENESS_LIKELY, TRUE) == 0)
         fail(scan, "no JBD board found", NULL);
 }
 

@@ -36,7 +36,7 @@ ScanRow *scan_row_new(const ScanDevice *device, gboolean ascii)
     const char *make;
 
     row->device = device;
-    row->kind = classify(device, &make, why);
+    row->likeness = likeness_judge(device, &make, why);
     row->text[ADDRESS] = g_strdup(device->address);
     row->text[SIGNAL] = device->heard ? g_strdup_printf("%d", device->rssi) : g_strdup("-");
     row->text[MAKE] = g_strdup(make);
@@ -70,9 +70,9 @@ char *scan_row_plain(const ScanRow *row)
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
-static int rank_of(Kind kind, gboolean in_range)
+static int rank_of(Likeness likeness, gboolean in_range)
 {
-    return 2 * (int)kind + in_range;
+    return 2 * (int)likeness + in_range;
 }
 
 /* The likeliest first, those that are there before the others; equal ones in the order in which
@@ -81,11 +81,11 @@ static GPtrArray *sorted(const GPtrArray *rows)
 {
     GPtrArray *order = g_ptr_array_sized_new(rows->len);
 
-    for (int rank = rank_of(KIND_JBD, TRUE); rank >= 0; rank--) {
+    for (int rank = rank_of(LIKENESS_LIKELY, TRUE); rank >= 0; rank--) {
         for (guint i = 0; i < rows->len; i++) {
             const ScanRow *row = rows->pdata[i];
 
-            if (rank_of(row->kind, scan_row_is_in_range(row)) == rank)
+            if (rank_of(row->likeness, scan_row_is_in_range(row)) == rank)
                 g_ptr_array_add(order, rows->pdata[i]);
         }
     }
@@ -152,7 +152,8 @@ void scan_table(const GPtrArray *rows, const ScanStyle *style, GPtrArray *lines)
         const ScanRow *row = order->pdata[i];
         char *line = line_of((const char *const *)row->text, widths, style->columns);
 
-        g_ptr_array_add(lines, style->bold && row->kind == KIND_JBD ? embolden(line) : line);
+        g_ptr_array_add(lines,
+                        style->bold && row->likeness == LIKENESS_LIKELY ? embolden(line) : line);
     }
     if (shown < order->len) {
         GString *more = g_string_new(NULL);

@@ -3,11 +3,11 @@
 #ifndef BMS_SCAN_TABLE_H
 #define BMS_SCAN_TABLE_H
 
-#include "classify.h"
+#include "likeness.h"
 
 typedef struct {
     const ScanDevice *device; /**< not owned */
-    Kind kind;
+    Likeness likeness;
     char *text[6]; /**< cleaned: address, signal, make, state, name, why */
 } ScanRow;
 

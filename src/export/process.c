@@ -143,4 +143,4 @@ static const Family families[] = {
     PROCESS("process_threads", FAMILY_GAUGE, NULL, threads, "Number of OS threads in the process."),
 };
 
-const FamilyTable export_process = {families, G_N_ELEMENTS(families), FALSE};
+const FamilyTable export_process = {families, G_N_ELEMENTS(families)};

@@ -9,10 +9,10 @@
  * EOF; samples are the same bytes in both. Nothing is allocated for a sample but room in the
  * output.
  */
-#include "escape.h"
 #include "family.h"
-#include "number.h"
-#include "text.h"
+#include "text/append.h"
+#include "text/escape.h"
+#include "text/number.h"
 
 static const struct {
     const char *text;
@@ -26,7 +26,7 @@ static const struct {
     [FAMILY_HISTOGRAM] = {"histogram", "histogram", ""},
 };
 
-enum { HEADS_SIZE = 10 * 1024, BATTERY_SIZE = 12 * 1024 };
+enum { HEADS_SIZE = 10 * 1024, DEVICE_SIZE = 12 * 1024 };
 
 typedef struct {
     Sink sink;
@@ -38,18 +38,30 @@ typedef struct {
     gsize begin;
     gsize begin_size;
     const Family *begin_family;
-    const Battery *begin_battery;
+    const Device *begin_device;
     const char *begin_suffix;
 } TextSink;
 
 /* ---- the head of a family ------------------------------------------------------------------ */
+
+static void append_name(TextSink *text)
+{
+    const Sink *sink = &text->sink;
+
+    if (sink->prefix) {
+        text_append(text->out, sink->prefix);
+        if (sink->family->name[0] != '\0')
+            text_append_c(text->out, '_');
+    }
+    text_append(text->out, sink->family->name);
+}
 
 static void append_head_name(TextSink *text, const char *keyword)
 {
     const Family *family = text->sink.family;
 
     text_append(text->out, keyword);
-    text_append(text->out, family->name);
+    append_name(text);
     if (!text->openmetrics)
         text_append(text->out, types[family->type].suffix);
     text_append_c(text->out, ' ');
@@ -93,33 +105,33 @@ static void append_label(GString *out, char before, SinkLabel label)
 
 static gboolean begins_alike(const TextSink *text, const char *suffix)
 {
-    return text->begin_family == text->sink.family && text->begin_battery == text->sink.battery &&
+    return text->begin_family == text->sink.family && text->begin_device == text->sink.device &&
            text->begin_suffix == suffix;
 }
 
 /** Name, suffix and the battery's label. @return what comes before the next label */
 static char begin_sample(TextSink *text, const char *suffix)
 {
-    const Battery *battery = text->sink.battery;
+    const Device *device = text->sink.device;
     GString *out = text->out;
 
     if (begins_alike(text, suffix)) {
         text_reserve(out, text->begin_size); /* first, for it may move what is copied */
         text_append_len(out, out->str + text->begin, text->begin_size);
-        return battery ? ',' : '{';
+        return device ? ',' : '{';
     }
     if (text->headed != text->sink.family)
         append_head(text);
     text->begin = out->len;
-    text_append(out, text->sink.family->name);
+    append_name(text);
     text_append(out, suffix);
-    if (battery)
-        append_label(out, '{', (SinkLabel){"battery", battery->name, FALSE});
+    if (device)
+        append_label(out, '{', (SinkLabel){text->sink.label, device->name, FALSE});
     text->begin_size = out->len - text->begin;
     text->begin_family = text->sink.family;
-    text->begin_battery = battery;
+    text->begin_device = device;
     text->begin_suffix = suffix;
-    return battery ? ',' : '{';
+    return device ? ',' : '{';
 }
 
 /** Everything of a sample before its value. */
@@ -167,14 +179,14 @@ static void text_labels(Sink *sink, const SinkLabel *labels, size_t n)
 
 /* OpenMetrics wants "1.0"; the text format does not care, and the series stay the same whichever of
  * the two a server asks for. */
-static void text_histogram(Sink *sink, const BatteryHistogram *histogram)
+static void text_histogram(Sink *sink, const DeviceHistogram *histogram)
 {
     TextSink *text = (TextSink *)sink;
     uint64_t cumulative = 0;
 
-    for (size_t i = 0; i < BATTERY_N_BUCKETS; i++) {
+    for (size_t i = 0; i < DEVICE_N_BUCKETS; i++) {
         cumulative += histogram->bucket[i];
-        append_integer_sample(text, "_bucket", LABEL("le", battery_duration_bounds[i].text),
+        append_integer_sample(text, "_bucket", LABEL("le", device_duration_bounds[i].text),
                               cumulative);
     }
     append_integer_sample(text, "_bucket", LABEL("le", "+Inf"), histogram->count);
@@ -198,7 +210,7 @@ void export_metrics(const ExportView *view, ExportFormat format, GString *out)
     };
 
     /* About as much as comes, so that it is not moved over and over. */
-    text_reserve(out, HEADS_SIZE + view->n_batteries * BATTERY_SIZE);
+    text_reserve(out, HEADS_SIZE + view->n_devices * DEVICE_SIZE);
     families_visit(&text.sink);
     if (text.openmetrics)
         text_append(out, "# EOF\n");

@@ -15,10 +15,10 @@ struct Fleet {
     FleetChanged changed;
     void *user;
     Rungs *rungs;
-    GPtrArray *units;          /* of Unit, owned */
-    const Battery **batteries; /* theirs, as many */
-    GPtrArray *leaving;        /* of Unit, owned: no longer wanted, not stopped yet */
-    guint sweep;               /* GLib source that frees those that are */
+    GPtrArray *units;       /* of Unit, owned */
+    const Device **devices; /* theirs, as many */
+    GPtrArray *leaving;     /* of Unit, owned: no longer wanted, not stopped yet */
+    guint sweep;            /* GLib source that frees those that are */
     gboolean started;
     Turns turns;       /* in LINK_MODE_AUTO */
     guint turns_timer; /* GLib source: the end of turns, or of the attempt to end them */
@@ -40,9 +40,9 @@ static gboolean on_sweep(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-static gboolean waits_for_room(const Battery *battery)
+static gboolean waits_for_room(const Device *device)
 {
-    return battery->fault == LINK_FAULT_LIMIT && battery->stage == LINK_CLOSED;
+    return device->fault == LINK_FAULT_LIMIT && device->stage == LINK_CLOSED;
 }
 
 static gboolean on_room(gpointer user)
@@ -52,7 +52,7 @@ static gboolean on_room(gpointer user)
     fleet->room = 0;
     fleet->crowded = FALSE;
     for (guint i = 0; i < fleet->units->len; i++)
-        if (waits_for_room(fleet->batteries[i]))
+        if (waits_for_room(fleet->devices[i]))
             unit_kick(fleet->units->pdata[i]);
     return G_SOURCE_REMOVE;
 }
@@ -62,7 +62,7 @@ static guint count_links(const Fleet *fleet)
     guint n = 0;
 
     for (guint i = 0; i < fleet->units->len; i++)
-        n += fleet->batteries[i]->stage >= LINK_RESOLVING;
+        n += fleet->devices[i]->stage >= LINK_RESOLVING;
     return n;
 }
 
@@ -96,15 +96,15 @@ static void on_published(void *user)
 }
 
 /* Whatever is done to the adapter or to bluetoothd is done to all batteries. */
-static gboolean on_recover(void *user, const Battery *battery, RecoveryAction action)
+static gboolean on_recover(void *user, const Device *device, RecoveryAction action)
 {
     const Fleet *fleet = user;
     gint64 now = system_boot_us();
 
     for (guint i = 0; i < fleet->units->len; i++)
-        if (fleet->batteries[i] != battery && battery_is_fresh(fleet->batteries[i], now))
+        if (fleet->devices[i] != device && device_is_fresh(fleet->devices[i], now))
             return FALSE;
-    return rungs_take(fleet->rungs, action, battery);
+    return rungs_take(fleet->rungs, action, device);
 }
 
 static gint64 longest_interval(const Fleet *fleet)
@@ -112,7 +112,7 @@ static gint64 longest_interval(const Fleet *fleet)
     gint64 longest_us = 0;
 
     for (guint i = 0; i < fleet->units->len; i++)
-        longest_us = MAX(longest_us, fleet->batteries[i]->interval_us);
+        longest_us = MAX(longest_us, fleet->devices[i]->interval_us);
     return longest_us;
 }
 
@@ -200,12 +200,12 @@ static const UnitHost unit_host = {
 
 static PollerConfig config_of(const Fleet *fleet, guint i)
 {
-    const BatterySpec *spec = fleet->options->batteries->pdata[i];
+    const DeviceSpec *spec = fleet->options->devices->pdata[i];
 
     return (PollerConfig){
         .interval_us = spec->interval_us,
         /* Spread over the interval: the radio does one thing at a time. */
-        .offset_us = spec->interval_us * i / fleet->options->batteries->len,
+        .offset_us = spec->interval_us * i / fleet->options->devices->len,
         .renew_us = spec->renew_us,
         .turns = takes_turns(fleet),
         .seed = g_random_int(),
@@ -216,21 +216,21 @@ static PollerConfig config_of(const Fleet *fleet, guint i)
 static Unit *take_unit(GPtrArray *units, const char *address)
 {
     for (guint i = 0; i < units->len; i++)
-        if (strcmp(unit_battery(units->pdata[i])->address, address) == 0)
+        if (strcmp(unit_device(units->pdata[i])->address, address) == 0)
             return g_ptr_array_steal_index(units, i);
     return NULL;
 }
 
 static void add_unit(Fleet *fleet, Unit *unit)
 {
-    fleet->batteries[fleet->units->len] = unit_battery(unit);
+    fleet->devices[fleet->units->len] = unit_device(unit);
     g_ptr_array_add(fleet->units, unit);
 }
 
 /* One that the options name: the one that there was, or a new one. */
 static void bring_unit(Fleet *fleet, GPtrArray *before, guint i)
 {
-    const BatterySpec *spec = fleet->options->batteries->pdata[i];
+    const DeviceSpec *spec = fleet->options->devices->pdata[i];
     const PollerConfig config = config_of(fleet, i);
     Unit *unit = take_unit(before, spec->address);
 
@@ -239,7 +239,7 @@ static void bring_unit(Fleet *fleet, GPtrArray *before, guint i)
         add_unit(fleet, unit);
         return;
     }
-    unit = unit_new(fleet->bluez, spec->address, spec->name, &config, &unit_host, fleet);
+    unit = unit_new(fleet->bluez, spec, &config, &unit_host, fleet);
     add_unit(fleet, unit);
     if (fleet->started)
         unit_start(unit);
@@ -255,8 +255,8 @@ static void bring_units(Fleet *fleet)
     GPtrArray *before = fleet->units;
 
     fleet->units = g_ptr_array_new_with_free_func(free_unit);
-    fleet->batteries = g_renew(const Battery *, fleet->batteries, fleet->options->batteries->len);
-    for (guint i = 0; i < fleet->options->batteries->len; i++)
+    fleet->devices = g_renew(const Device *, fleet->devices, fleet->options->devices->len);
+    for (guint i = 0; i < fleet->options->devices->len; i++)
         bring_unit(fleet, before, i);
     while (before->len > 0) {
         Unit *unit = g_ptr_array_steal_index(before, 0);
@@ -292,7 +292,7 @@ void fleet_free(Fleet *fleet)
     g_clear_handle_id(&fleet->turns_timer, g_source_remove);
     g_ptr_array_unref(fleet->units);
     g_ptr_array_unref(fleet->leaving);
-    g_free(fleet->batteries);
+    g_free(fleet->devices);
     rungs_free(fleet->rungs);
     g_free(fleet);
 }
@@ -345,7 +345,7 @@ void fleet_set_passwords(Fleet *fleet, const Passwords *passwords)
 {
     for (guint i = 0; i < fleet->units->len; i++)
         unit_set_password(fleet->units->pdata[i],
-                          passwords_find(passwords, unit_battery(fleet->units->pdata[i])->address));
+                          passwords_find(passwords, unit_device(fleet->units->pdata[i])->address));
 }
 
 void fleet_release(Fleet *fleet)
@@ -356,10 +356,10 @@ void fleet_release(Fleet *fleet)
         unit_release(fleet->units->pdata[i], fleet->options->release_us);
 }
 
-const Battery *const *fleet_batteries(const Fleet *fleet, guint *n)
+const Device *const *fleet_devices(const Fleet *fleet, guint *n)
 {
     *n = fleet->units->len;
-    return fleet->batteries;
+    return fleet->devices;
 }
 
 gboolean fleet_is_resting(const Fleet *fleet)
@@ -370,10 +370,10 @@ gboolean fleet_is_resting(const Fleet *fleet)
     return TRUE;
 }
 
-const Battery *fleet_stuck(const Fleet *fleet)
+const Device *fleet_stuck(const Fleet *fleet)
 {
     for (guint i = 0; i < fleet->units->len; i++)
         if (!unit_is_moving(fleet->units->pdata[i]))
-            return fleet->batteries[i];
+            return fleet->devices[i];
     return NULL;
 }

@@ -6,10 +6,10 @@
 #ifndef BMS_FLEET_H
 #define BMS_FLEET_H
 
-#include "battery.h"
 #include "bluez.h"
 #include "cli/options.h"
 #include "cli/passwords.h"
+#include "device.h"
 
 typedef struct Fleet Fleet;
 
@@ -39,12 +39,12 @@ void fleet_set_passwords(Fleet *fleet, const Passwords *passwords);
 void fleet_release(Fleet *fleet);
 
 /** In the order of the options. Valid until fleet_follow(). */
-const Battery *const *fleet_batteries(const Fleet *fleet, guint *n);
+const Device *const *fleet_devices(const Fleet *fleet, guint *n);
 
 /** Whether each battery has been read and nothing is left to read until the next poll. */
 gboolean fleet_is_resting(const Fleet *fleet);
 
 /** A battery whose poller stands still, or NULL. See poller_is_moving(). */
-const Battery *fleet_stuck(const Fleet *fleet);
+const Device *fleet_stuck(const Fleet *fleet);
 
 #endif

@@ -42,41 +42,41 @@ void rungs_free(Rungs *rungs)
     g_free(rungs);
 }
 
-static gboolean cycle_power(Rungs *rungs, const Battery *battery)
+static gboolean cycle_power(Rungs *rungs, const Device *device)
 {
-    (void)battery;
+    (void)device;
     return rungs->may_cycle && bluez_power_cycle(rungs->bluez);
 }
 
-static gboolean run_command(Rungs *rungs, const Battery *battery)
+static gboolean run_command(Rungs *rungs, const Device *device)
 {
     const char *const variables[] = {
-        "BMS_BATTERY",    battery->name,   "BMS_ADDRESS",
-        battery->address, "BMS_FAULT",     link_fault_name(battery->fault),
-        "BMS_DETAIL",     battery->detail, NULL,
+        "BMS_BATTERY",   device->name,   "BMS_ADDRESS",
+        device->address, "BMS_FAULT",    link_fault_name(device->fault),
+        "BMS_DETAIL",    device->detail, NULL,
     };
 
     return rungs->line && system_command_start(rungs->command, rungs->line, variables);
 }
 
 /** Only what was begun counts towards @a limit. */
-static gboolean begin_within(RecoveryLimit *limit, gboolean (*begin)(Rungs *, const Battery *),
-                             Rungs *rungs, const Battery *battery)
+static gboolean begin_within(RecoveryLimit *limit, gboolean (*begin)(Rungs *, const Device *),
+                             Rungs *rungs, const Device *device)
 {
     RecoveryLimit taken = *limit;
 
-    if (!recovery_limit_take(&taken, g_get_monotonic_time()) || !begin(rungs, battery))
+    if (!recovery_limit_take(&taken, g_get_monotonic_time()) || !begin(rungs, device))
         return FALSE;
     *limit = taken;
     return TRUE;
 }
 
-gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Battery *battery)
+gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Device *device)
 {
     if (action == RECOVERY_POWER_CYCLE)
-        return begin_within(&rungs->cycle_limit, cycle_power, rungs, battery);
+        return begin_within(&rungs->cycle_limit, cycle_power, rungs, device);
     if (action == RECOVERY_COMMAND)
-        return begin_within(&rungs->command_limit, run_command, rungs, battery);
+        return begin_within(&rungs->command_limit, run_command, rungs, device);
     return FALSE;
 }
 

@@ -6,9 +6,9 @@
 #ifndef BMS_RUNGS_H
 #define BMS_RUNGS_H
 
-#include "battery.h"
 #include "bluez.h"
 #include "cli/options.h"
+#include "device.h"
 
 typedef struct Rungs Rungs;
 
@@ -21,7 +21,7 @@ void rungs_follow(Rungs *rungs, const Options *options);
 
 /** Takes RECOVERY_POWER_CYCLE or RECOVERY_COMMAND for the sake of @a battery.
  * @return whether it was begun; it may be forbidden, or too soon */
-gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Battery *battery);
+gboolean rungs_take(Rungs *rungs, RecoveryAction action, const Device *device);
 
 /** A battery was read: whatever was done, it is not done in vain over and over. */
 void rungs_relax(Rungs *rungs);

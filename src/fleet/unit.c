@@ -2,13 +2,14 @@
 /* Battery, poller and link of one board, and the timer that the poller wishes for. */
 #include "unit.h"
 
+#include "kind.h"
 #include "log.h"
 #include "outage.h"
 #include "system.h"
 #include "trace.h"
 
 struct Unit {
-    Battery battery;
+    Device device;
     Poller *poller;
     BluezLink *link;
     GSource *timer;
@@ -62,25 +63,25 @@ static void host_wake_at(void *host, int64_t when_us)
 
 static void tell_fault(Unit *unit)
 {
-    const Battery *battery = &unit->battery;
+    const Device *device = &unit->device;
     char buffer[FAULT_REMEDY_SIZE];
     const char *remedy =
-        fault_remedy_fill(link_fault_remedy(battery->fault), battery->address, buffer);
+        fault_remedy_fill(link_fault_remedy(device->fault), device->address, buffer);
 
-    switch (outage_on_fault(&unit->outage, battery->fault, system_boot_us())) {
+    switch (outage_on_fault(&unit->outage, device->fault, system_boot_us())) {
     case OUTAGE_BEGAN:
     case OUTAGE_CHANGED:
-        log_warn("%s: %s%s%s", battery->name, battery->detail, remedy ? "; what helps: " : "",
+        log_warn("%s: %s%s%s", device->name, device->detail, remedy ? "; what helps: " : "",
                  remedy ? remedy : "");
         break;
     case OUTAGE_UNSTABLE:
         log_warn("%s: unstable: %s; further messages suppressed until %d good polls in a row, "
                  "unless it needs attention",
-                 battery->name, battery->detail, OUTAGE_SETTLED_POLLS);
+                 device->name, device->detail, OUTAGE_SETTLED_POLLS);
         break;
     case OUTAGE_NOTHING:
     case OUTAGE_ENDED:
-        log_debug("%s: %s", battery->name, battery->detail);
+        log_debug("%s: %s", device->name, device->detail);
         break;
     }
 }
@@ -94,38 +95,38 @@ static double seconds_without_readings(const Unit *unit)
 /* Everything that the recovery can do has been tried. */
 static void tell_operator(Unit *unit)
 {
-    const Battery *battery = &unit->battery;
+    const Device *device = &unit->device;
     char buffer[FAULT_REMEDY_SIZE];
     const char *remedy =
-        fault_remedy_fill(link_fault_remedy(battery->fault), battery->address, buffer);
+        fault_remedy_fill(link_fault_remedy(device->fault), device->address, buffer);
 
     if (outage_on_attention(&unit->outage))
         log_error("%s: needs attention: not read for %.0f s, and retries did not help: %s%s%s",
-                  battery->name, seconds_without_readings(unit), battery->detail,
+                  device->name, seconds_without_readings(unit), device->detail,
                   remedy ? "; what helps: " : "", remedy ? remedy : "");
 }
 
 static void tell_noise(Unit *unit)
 {
-    const Battery *battery = &unit->battery;
-    unsigned percent = battery_noise_percent(battery);
+    const Device *device = &unit->device;
+    unsigned percent = device_noise_percent(device);
 
     if (unit->outage.active)
         return; /* an unstable one, in which messages are suppressed */
-    if (!unit->noisy && percent >= BATTERY_NOISY_PERCENT) {
+    if (!unit->noisy && percent >= DEVICE_NOISY_PERCENT) {
         unit->noisy = TRUE;
         log_warn("%s: the link is noisy: %u %% of the answers arrive corrupted; what helps: %s",
-                 battery->name, percent, link_fault_remedy(LINK_FAULT_NOISE));
-    } else if (unit->noisy && percent < BATTERY_NOISY_PERCENT / 2) {
+                 device->name, percent, link_fault_remedy(LINK_FAULT_NOISE));
+    } else if (unit->noisy && percent < DEVICE_NOISY_PERCENT / 2) {
         unit->noisy = FALSE;
-        log_info("%s: the link is good again", battery->name);
+        log_info("%s: the link is good again", device->name);
     }
 }
 
 static void tell_end(const Unit *unit)
 {
     const Outage *outage = &unit->outage;
-    const char *name = unit->battery.name;
+    const char *name = unit->device.name;
 
     if (outage->unstable)
         log_info("%s: stable again after %.0f s (faults: %" G_GUINT64_FORMAT ")", name,
@@ -135,31 +136,22 @@ static void tell_end(const Unit *unit)
                  seconds_without_readings(unit), outage->faults);
 }
 
-char *unit_readings_text(const Unit *unit)
-{
-    const JbdBasic *basic = &unit->battery.basic;
-    const double volts = basic->pack_mv / 1000.0;
-    const double amperes = basic->current_ma / 1000.0;
-
-    if (!jbd_soc_is_possible(basic->soc_percent))
-        return g_strdup_printf("%.2f V, %.2f A, state of charge unknown", volts, amperes);
-    return g_strdup_printf("%.2f V, %.2f A, %u %%", volts, amperes, basic->soc_percent);
-}
-
 static void tell_readings(Unit *unit)
 {
-    const Battery *battery = &unit->battery;
+    const Device *device = &unit->device;
     gboolean ended = outage_on_readings(&unit->outage) == OUTAGE_ENDED;
 
     if (!unit->greeted) {
-        g_autofree char *readings = unit_readings_text(unit);
+        GString *readings = g_string_new(NULL);
 
-        log_info("%s: first readings: %u cells, %s", battery->name, battery->cells.count, readings);
+        device->kind->append_summary(readings, device);
+        log_info("%s: first readings: %s", device->name, readings->str);
+        g_string_free(readings, TRUE);
         unit->greeted = TRUE;
     } else if (ended) {
         tell_end(unit);
     }
-    unit->read_at_us = battery->read_at_us;
+    unit->read_at_us = device->read_at_us;
 }
 
 static void host_published(void *host)
@@ -177,7 +169,7 @@ static void host_published(void *host)
 static void host_fault(void *host)
 {
     Unit *unit = host;
-    gboolean settled = unit->battery.fault == LINK_FAULT_LIMIT && unit->host->limited(unit->user);
+    gboolean settled = unit->device.fault == LINK_FAULT_LIMIT && unit->host->limited(unit->user);
 
     if (!unit->host->quiet && !settled)
         tell_fault(unit);
@@ -195,7 +187,7 @@ static bool host_recover(void *host, RecoveryAction action)
     Unit *unit = host;
 
     if (action != RECOVERY_TELL)
-        return unit->host->recover(unit->user, &unit->battery, action);
+        return unit->host->recover(unit->user, &unit->device, action);
     if (!unit->host->quiet)
         tell_operator(unit);
     return true;
@@ -205,7 +197,7 @@ static void host_bytes(void *host, bool sent, const uint8_t *data, size_t size)
 {
     Unit *unit = host;
 
-    trace_bytes(&unit->trace, unit->battery.address, sent, data, size);
+    trace_bytes(&unit->trace, unit->device.address, sent, data, size);
 }
 
 static const PollerHost host_ops = {
@@ -221,7 +213,7 @@ static const PollerHost host_ops = {
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
+Unit *unit_new(Bluez *bluez, const DeviceSpec *spec, const PollerConfig *config,
                const UnitHost *host, void *user)
 {
     Unit *unit = g_new0(Unit, 1);
@@ -229,14 +221,14 @@ Unit *unit_new(Bluez *bluez, const char *address, const char *name, const Poller
     unit->host = host;
     unit->user = user;
     unit->read_at_us = system_boot_us();
-    battery_init(&unit->battery, address, name, config->interval_us);
+    device_init(&unit->device, spec->kind, spec->address, spec->name, config->interval_us);
     unit->timer = g_source_new(&timer_funcs, sizeof(GSource));
     g_source_set_static_name(unit->timer, "poller");
     g_source_set_callback(unit->timer, on_timer, unit, NULL);
     g_source_attach(unit->timer, NULL);
-    unit->poller = poller_new(config, &unit->battery, &host_ops, unit);
-    unit->link = bluez_link_new(bluez, address, &poller_link_events, unit->poller);
-    bluez_link_set_label(unit->link, unit->battery.name);
+    unit->poller = poller_new(config, &unit->device, &host_ops, unit);
+    unit->link = bluez_link_new(bluez, spec->address, &poller_link_events, unit->poller);
+    bluez_link_set_label(unit->link, unit->device.name);
     poller_set_link(unit->poller, &bluez_link_ops, unit->link);
     return unit;
 }
@@ -259,8 +251,8 @@ void unit_set_password(Unit *unit, const char *password)
 
 void unit_configure(Unit *unit, const char *name, const PollerConfig *config)
 {
-    battery_configure(&unit->battery, name, config->interval_us);
-    bluez_link_set_label(unit->link, unit->battery.name);
+    device_configure(&unit->device, name, config->interval_us);
+    bluez_link_set_label(unit->link, unit->device.name);
     poller_configure(unit->poller, config);
 }
 
@@ -305,12 +297,12 @@ gboolean unit_is_moving(const Unit *unit)
     return poller_is_moving(unit->poller);
 }
 
-JbdRead unit_asked(const Unit *unit)
+guint unit_asked(const Unit *unit)
 {
     return poller_asked(unit->poller);
 }
 
-const Battery *unit_battery(const Unit *unit)
+const Device *unit_device(const Unit *unit)
 {
-    return &unit->battery;
+    return &unit->device;
 }

@@ -6,8 +6,9 @@
 #ifndef BMS_UNIT_H
 #define BMS_UNIT_H
 
-#include "battery.h"
 #include "bluez.h"
+#include "cli/options.h"
+#include "device.h"
 #include "poller.h"
 
 #include <glib.h>
@@ -21,7 +22,7 @@ typedef struct {
     /** A battery was read. */
     void (*published)(void *user);
     /** Does POWER_CYCLE or COMMAND for the sake of @a battery. @return whether it was begun */
-    gboolean (*recover)(void *user, const Battery *battery, RecoveryAction action);
+    gboolean (*recover)(void *user, const Device *device, RecoveryAction action);
     /** The adapter has no room for another link. @return whether the host makes room, and nothing
      * is to be logged */
     gboolean (*limited)(void *user);
@@ -29,7 +30,7 @@ typedef struct {
 } UnitHost;
 
 /** @param user goes to @a host's functions */
-Unit *unit_new(Bluez *bluez, const char *address, const char *name, const PollerConfig *config,
+Unit *unit_new(Bluez *bluez, const DeviceSpec *spec, const PollerConfig *config,
                const UnitHost *host, void *user);
 void unit_free(Unit *unit);
 
@@ -50,12 +51,9 @@ void unit_release(Unit *unit, gint64 duration_us);
 gboolean unit_is_stopped(const Unit *unit);
 gboolean unit_is_resting(const Unit *unit);
 gboolean unit_is_moving(const Unit *unit);
-const Battery *unit_battery(const Unit *unit);
-
-/** "13.18 V, -5.00 A, 50 %" of the latest readings, to be freed. */
-char *unit_readings_text(const Unit *unit);
+const Device *unit_device(const Unit *unit);
 
 /** The register that was asked for last. */
-JbdRead unit_asked(const Unit *unit);
+guint unit_asked(const Unit *unit);
 
 #endif

@@ -100,6 +100,6 @@ bool poller_is_moving(const Poller *poller)
 
     if (poller->wake_at != INT64_MAX && now - (poller->wake_at - poller->slept_us) > late_us)
         return false;
-    return !on_the_way || poller->battery->stage == LINK_WAITING ||
+    return !on_the_way || poller->device->stage == LINK_WAITING ||
            now - poller->state_since <= stuck_us;
 }

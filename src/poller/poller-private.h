@@ -7,6 +7,7 @@
 #ifndef BMS_POLLER_PRIVATE_H
 #define BMS_POLLER_PRIVATE_H
 
+#include "jbd/state.h"
 #include "poller.h"
 #include "recovery.h"
 
@@ -38,7 +39,7 @@ typedef struct {
 
 struct Poller {
     PollerConfig config;
-    Battery *battery;
+    Device *device;
     const PollerHost *host_ops;
     void *host;
     const LinkOps *link_ops;

@@ -40,7 +40,7 @@ static void changed(Poller *poller)
 
 void poller_report_fault(Poller *poller, LinkFault fault, const char *detail)
 {
-    battery_set_fault(poller->battery, fault, detail);
+    device_set_fault(poller->device, fault, detail);
     poller->host_ops->fault(poller->host);
 }
 
@@ -77,9 +77,9 @@ void poller_close_link(Poller *poller, SessionReason reason)
 
 int64_t poller_recover(Poller *poller)
 {
-    Battery *battery = poller->battery;
+    Device *device = poller->device;
     int64_t spent_us = poller_now(poller) - poller->attempt_began;
-    RecoveryStep step = recovery_on_failure(&poller->recovery, battery->fault, spent_us);
+    RecoveryStep step = recovery_on_failure(&poller->recovery, device->fault, spent_us);
 
     switch (step.action) {
     case RECOVERY_RETRY:
@@ -96,7 +96,7 @@ int64_t poller_recover(Poller *poller)
             return step.delay_us;
         break;
     }
-    battery_count_recovery(battery, step.action);
+    device_count_recovery(device, step.action);
     if (step.action == RECOVERY_POWER_CYCLE && step.delay_us < power_cycle_us)
         return power_cycle_us;
     return step.delay_us;
@@ -124,7 +124,7 @@ static void wait_before_opening(Poller *poller)
 {
     int64_t when = poller_now(poller) + poller_recover(poller);
 
-    battery_count_recovery(poller->battery, RECOVERY_RECONNECT);
+    device_count_recovery(poller->device, RECOVERY_RECONNECT);
     /* Where the radio's time is short, a battery that is away has its own slots and no more. */
     if (poller->config.turns && poller->recovery.failures > 1 && when < poller->slot_end)
         when = poller->slot_end;
@@ -134,8 +134,8 @@ static void wait_before_opening(Poller *poller)
 static void stay_released(Poller *poller)
 {
     poller->reason = SESSION_RELEASE;
-    battery_set_fault(poller->battery, LINK_FAULT_NONE,
-                      "let go for a while, so that another app can connect to it");
+    device_set_fault(poller->device, LINK_FAULT_NONE,
+                     "let go for a while, so that another app can connect to it");
     poller_set_state(poller, RELEASED);
 }
 
@@ -177,11 +177,11 @@ static void on_stage(void *user, LinkStage stage)
 {
     Poller *poller = user;
 
-    if (stage != poller->battery->stage && poller->state == OPENING)
+    if (stage != poller->device->stage && poller->state == OPENING)
         poller->state_since = poller_now(poller);
     if (stage == LINK_FINDING && poller->state == OPENING)
         poller->attempt_began = poller_now(poller);
-    battery_set_stage(poller->battery, stage);
+    device_set_stage(poller->device, stage);
     changed(poller);
 }
 
@@ -196,7 +196,7 @@ static void on_up(void *user)
     poller->foreign = NULL;
     round_new_session(poller);
     unlock_new_session(poller);
-    battery_count_session(poller->battery, poller->reason);
+    device_count_session(poller->device, poller->reason);
     if (!unlock_before_reads(poller))
         round_begin(poller);
     poller_rearm(poller);
@@ -206,7 +206,7 @@ static void on_down(void *user, LinkFault fault, const char *detail)
 {
     Poller *poller = user;
 
-    battery_set_stage(poller->battery, LINK_CLOSED);
+    device_set_stage(poller->device, LINK_CLOSED);
     if (poller->state == CLOSING && fault != LINK_FAULT_NONE)
         poller->reason = link_fault_traits(fault)->session;
     if (poller->stopping) {
@@ -262,11 +262,11 @@ static void begin_slot(Poller *poller)
         return;
     }
     if (poller->slot_due)
-        battery_count_failure(poller->battery, poller->slot_failure, 1);
+        device_count_failure(poller->device, poller->slot_failure, 1);
     /* More than one at once: this process has stood still, or the machine has slept. */
     if (begun > 1)
-        battery_count_failure(poller->battery, POLL_FAILURE_MISSED, (uint64_t)begun - 1);
-    battery_count_poll(poller->battery, (uint64_t)begun);
+        device_count_failure(poller->device, POLL_FAILURE_MISSED, (uint64_t)begun - 1);
+    device_count_poll(poller->device, (uint64_t)begun);
 
     poller->slot_end += begun * interval;
     poller->slot_due = true;
@@ -283,7 +283,7 @@ static void begin_slot(Poller *poller)
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHost *host_ops,
+Poller *poller_new(const PollerConfig *config, Device *device, const PollerHost *host_ops,
                    void *host)
 {
     Poller *poller = calloc(1, sizeof *poller);
@@ -291,7 +291,7 @@ Poller *poller_new(const PollerConfig *config, Battery *battery, const PollerHos
     if (!poller)
         abort(); /* as GLib does when memory ends */
     poller->config = *config;
-    poller->battery = battery;
+    poller->device = device;
     poller->host_ops = host_ops;
     poller->host = host;
     poller->wake_at = INT64_MAX;
@@ -378,10 +378,10 @@ bool poller_is_resting(const Poller *poller)
     bool after_turn =
         poller->reason == SESSION_TURN && (poller->state == CLOSING || poller->state == WAITING);
 
-    return poller->battery->has_readings && (poller->state == IDLE || after_turn);
+    return poller->device->has_readings && (poller->state == IDLE || after_turn);
 }
 
-JbdRead poller_asked(const Poller *poller)
+unsigned poller_asked(const Poller *poller)
 {
     return poller->asked;
 }

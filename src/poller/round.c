@@ -111,8 +111,8 @@ static void publish(Poller *poller)
 {
     int64_t now = poller_now(poller);
 
-    battery_publish(poller->battery, &poller->basic, &poller->cells, now,
-                    (double)(now - poller->round_began) / 1e6);
+    jbd_publish(poller->device, &poller->basic, &poller->cells, now,
+                (double)(now - poller->round_began) / 1e6);
     poller->slot_due = false;
     recovery_on_readings(&poller->recovery);
     poller->host_ops->published(poller->host);
@@ -147,12 +147,12 @@ static JbdError take(Poller *poller, JbdRead read, const JbdFrame *frame)
     case JBD_MODEL:
         error = jbd_decode_model(frame, &model);
         if (error == JBD_OK)
-            battery_set_model(poller->battery, &model);
+            jbd_set_model(poller->device, &model);
         return error;
     case JBD_COUNTERS:
         error = jbd_decode_counters(frame, &counters);
         if (error == JBD_OK)
-            battery_set_counters(poller->battery, &counters);
+            jbd_set_counters(poller->device, &counters);
         return error;
     case JBD_N_READS:
         break;
@@ -200,7 +200,7 @@ static LinkFault fault_of(JbdError error)
 
 static void report_silence(Poller *poller, JbdError error)
 {
-    unsigned percent = battery_noise_percent(poller->battery);
+    unsigned percent = device_noise_percent(poller->device);
     LinkFault fault = fault_of(error);
     char detail[96 + JBD_MALFORMED_SIZE];
 
@@ -271,13 +271,13 @@ void round_try_failed(Poller *poller)
     bool required = is_required(poller->asked);
 
     if (jbd_reassembler_is_partial(&poller->reassembler)) {
-        battery_count_frame_error(poller->battery, JBD_ERROR_LENGTH);
+        jbd_count_error(poller->device, JBD_ERROR_LENGTH);
         poller->try_error = JBD_ERROR_LENGTH;
     }
     /* An optional read is not repeated when a poll is due. */
     if ((required || !poller->slot_due) &&
         recovery_on_unanswered(poller->tries, required) == RECOVERY_RETRY) {
-        battery_count_recovery(poller->battery, RECOVERY_RETRY);
+        device_count_recovery(poller->device, RECOVERY_RETRY);
         send_request(poller);
     } else {
         give_up(poller);
@@ -303,13 +303,13 @@ static bool take_frame(Poller *poller, const JbdFrame *frame)
 
     /* Whatever it says: the board is there, and the link carries sound frames. */
     poller->session_proved = true;
-    battery_count_frame(poller->battery);
+    device_count_frame(poller->device);
     recovery_on_frame(&poller->recovery);
     if (error == JBD_OK) {
         answered(poller);
         return true;
     }
-    battery_count_frame_error(poller->battery, error);
+    jbd_count_error(poller->device, error);
     if (error == JBD_ERROR_REGISTER) {
         take_stray(poller, frame);
         return false;
@@ -329,7 +329,7 @@ static bool take_frame(Poller *poller, const JbdFrame *frame)
 
 static void take_refusal(Poller *poller, JbdError error)
 {
-    battery_count_frame_error(poller->battery, error);
+    jbd_count_error(poller->device, error);
     poller->try_error = error;
     /* An echo may stand before the answer; a damaged frame was the answer. */
     if (error != JBD_ERROR_ECHO)

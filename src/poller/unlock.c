@@ -102,7 +102,7 @@ static void send_password(Poller *poller, uint8_t random)
 
     /* "AA:BB:CC:DD:EE:FF" */
     for (unsigned i = 0; i < JBD_ADDRESS_SIZE; i++)
-        address[i] = (uint8_t)strtoul(poller->battery->address + 3 * (size_t)i, NULL, 16);
+        address[i] = (uint8_t)strtoul(poller->device->address + 3 * (size_t)i, NULL, 16);
 
     JbdStepRequest request = jbd_step_password(poller->unlock.password, address, random);
 
@@ -268,7 +268,7 @@ void unlock_take(Poller *poller, const uint8_t *data, size_t size)
             return;
         }
         if (event == JBD_REFUSED) {
-            battery_count_frame_error(poller->battery, error);
+            jbd_count_error(poller->device, error);
             poller->try_error = error;
         }
     }

@@ -7,12 +7,12 @@
  * Prints how many series and bytes one time has.
  */
 #include "export.h"
-#include "unit/export-batteries.h"
+#include "unit/export-devices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_BATTERIES = 64 };
+enum { MAX_DEVICES = 64 };
 
 static unsigned count_series(const char *text)
 {
@@ -27,21 +27,21 @@ static unsigned count_series(const char *text)
 
 int main(int argc, char **argv)
 {
-    static Battery batteries[MAX_BATTERIES];
-    static char addresses[MAX_BATTERIES][sizeof "A4:C1:38:00:00:00"];
-    static const Battery *pointers[MAX_BATTERIES];
+    static Device devices[MAX_DEVICES];
+    static char addresses[MAX_DEVICES][sizeof "A4:C1:38:00:00:00"];
+    static const Device *pointers[MAX_DEVICES];
     unsigned series = 0;
     size_t size = 0;
 
     if (argc != 3)
         return EXIT_FAILURE;
 
-    const long n = CLAMP(strtol(argv[1], NULL, 10), 1, MAX_BATTERIES);
+    const long n = CLAMP(strtol(argv[1], NULL, 10), 1, MAX_DEVICES);
 
     for (long i = 0; i < n; i++) {
         (void)snprintf(addresses[i], sizeof addresses[i], "A4:C1:38:00:00:%02X", (unsigned)i & 63);
-        make_fresh(&batteries[i], addresses[i], addresses[i]);
-        pointers[i] = &batteries[i];
+        make_fresh(&devices[i], addresses[i], addresses[i]);
+        pointers[i] = &devices[i];
     }
 
     const ExportView view = make_view(pointers, (size_t)n);

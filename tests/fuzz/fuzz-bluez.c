@@ -24,6 +24,7 @@
  * behind.
  */
 #include "fake-bluetoothd.h"
+#include "jbd/board.h"
 
 #include "bluez/private.h"
 #include "poller.h"
@@ -45,7 +46,7 @@ enum {
 enum {
     FLAG_NO_RECOVERY = 1,
     FLAG_RESTART = 2,
-    FLAG_ONE_BATTERY = 4,
+    FLAG_ONE_DEVICE = 4,
     FLAG_ADAPTER = 8,
     FLAG_NO_STOP = 32
 };
@@ -77,7 +78,7 @@ static bool is_allowed(const uint8_t *data, size_t size)
 typedef enum { CLOSED, OPENED, UP } LinkState;
 
 typedef struct {
-    Battery battery;
+    Device device;
     Poller *poller;
     BluezLink *link;
     guint timer;
@@ -255,10 +256,10 @@ static bool has_come(const Unit *unit, uint8_t reg)
             .reg = start[1], .status = start[2], .size = start[3], .data = start + 4};
 
         if (reg == 0x03 && jbd_decode_basic(&frame, &basic) == JBD_OK &&
-            same_basic(&basic, &unit->battery.basic))
+            same_basic(&basic, &jbd_state(&unit->device)->basic))
             return true;
         if (reg == 0x04 && jbd_decode_cells(&frame, &cells) == JBD_OK &&
-            same_cells(&cells, &unit->battery.cells))
+            same_cells(&cells, &jbd_state(&unit->device)->cells))
             return true;
     }
     return false;
@@ -278,9 +279,9 @@ static void host_fault(void *host)
 {
     Unit *unit = host;
 
-    CHECK(unit->battery.fault > LINK_FAULT_NONE && unit->battery.fault < LINK_N_FAULTS);
-    CHECK(unit->battery.detail[0] != '\0');
-    CHECK(g_utf8_validate(unit->battery.detail, -1, NULL));
+    CHECK(unit->device.fault > LINK_FAULT_NONE && unit->device.fault < LINK_N_FAULTS);
+    CHECK(unit->device.detail[0] != '\0');
+    CHECK(g_utf8_validate(unit->device.detail, -1, NULL));
 }
 
 static void host_changed(void *host)
@@ -315,8 +316,8 @@ static void unit_begin(Unit *unit, unsigned device)
     };
 
     memset(unit, 0, sizeof *unit);
-    battery_init(&unit->battery, bluetoothd_address(device), NULL, config.interval_us);
-    unit->poller = poller_new(&config, &unit->battery, &host_ops, unit);
+    device_init(&unit->device, &jbd_kind, bluetoothd_address(device), NULL, config.interval_us);
+    unit->poller = poller_new(&config, &unit->device, &host_ops, unit);
     unit->link = bluez_link_new(bluez, bluetoothd_address(device), &events, unit);
     poller_set_link(unit->poller, &ops, unit);
     poller_start(unit->poller);
@@ -336,7 +337,7 @@ static void check_freshness(void)
         const bool fresh =
             unit->published > 0 && fake_now() - unit->published_at <= 3 * US(INTERVAL_S);
 
-        CHECK(battery_is_fresh(&unit->battery, fake_now()) == fresh);
+        CHECK(device_is_fresh(&unit->device, fake_now()) == fresh);
     }
 }
 
@@ -865,7 +866,7 @@ static void begin(uint8_t flags)
     fake_begin(on_call);
     bluetoothd_begin();
     last_lost = 0;
-    n_units = flags & FLAG_ONE_BATTERY ? 1 : FAKE_DEVICES;
+    n_units = flags & FLAG_ONE_DEVICE ? 1 : FAKE_DEVICES;
     bluez = bluez_new(adapters[flags / FLAG_ADAPTER % G_N_ELEMENTS(adapters)]);
     for (unsigned i = 0; i < n_units; i++)
         unit_begin(&units[i], i);

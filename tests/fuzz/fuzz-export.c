@@ -8,10 +8,11 @@
  * battery: the age of its readings (1), bits for its state (1), then payloads of the registers 03,
  * 04, 05 and AA and a name and a detail, each behind its size (1).
  */
-#include "battery.h"
+#include "device.h"
 #include "export.h"
-#include "export/escape.h"
 #include "fuzz.h"
+#include "jbd/board.h"
+#include "text/escape.h"
 
 #include <string.h>
 
@@ -89,7 +90,7 @@ static char *take_text(Script *script)
     return g_strndup((const char *)bytes, size);
 }
 
-static void fill(Battery *battery, Script *script)
+static void fill(Device *device, Script *script)
 {
     const gint64 age = US(script_byte(script)) / 4;
     const uint8_t state = script_byte(script);
@@ -104,19 +105,19 @@ static void fill(Battery *battery, Script *script)
     JbdModel model;
     JbdCounters counters;
 
-    battery_init(battery, "A4:C1:38:00:00:01", state & 1 ? name : NULL, US(10));
+    device_init(device, &jbd_kind, "A4:C1:38:00:00:01", state & 1 ? name : NULL, US(10));
     if (jbd_decode_model(&model_frame, &model) == JBD_OK)
-        battery_set_model(battery, &model);
+        jbd_set_model(device, &model);
     if (jbd_decode_counters(&counters_frame, &counters) == JBD_OK)
-        battery_set_counters(battery, &counters);
+        jbd_set_counters(device, &counters);
     if (jbd_decode_basic(&basic_frame, &basic) == JBD_OK &&
         jbd_decode_cells(&cells_frame, &cells) == JBD_OK) {
-        battery_publish(battery, &basic, &cells, NOW - age - US(10), 0.25);
-        battery_publish(battery, &basic, &cells, NOW - age, 0.125);
+        jbd_publish(device, &basic, &cells, NOW - age - US(10), 0.25);
+        jbd_publish(device, &basic, &cells, NOW - age, 0.125);
     }
-    battery_set_stage(battery, (LinkStage)(state / 2 % LINK_N_STAGES));
+    device_set_stage(device, (LinkStage)(state / 2 % LINK_N_STAGES));
     if (state & 0x80)
-        battery_set_fault(battery, (LinkFault)(1 + state % (LINK_N_FAULTS - 1)), detail);
+        device_set_fault(device, (LinkFault)(1 + state % (LINK_N_FAULTS - 1)), detail);
 }
 
 static bool is_number(const char *text)
@@ -193,17 +194,17 @@ static void check_page(const ExportView *view)
 
 static void check_rendering(Script *script)
 {
-    Battery battery;
-    const Battery *batteries[] = {&battery};
-    ExportView view = {.batteries = batteries,
-                       .n_batteries = 1,
+    Device device;
+    const Device *devices[] = {&device};
+    ExportView view = {.devices = devices,
+                       .n_devices = 1,
                        .now_us = NOW,
                        .started_us = US(1),
                        .boot_unix_us = INT64_C(1700000000000000)};
     bool fresh;
 
-    fill(&battery, script);
-    fresh = battery_is_fresh(&battery, NOW);
+    fill(&device, script);
+    fresh = device_is_fresh(&device, NOW);
     view.legacy = TRUE;
     check_metrics(&view, EXPORT_TEXT, fresh);
     view.legacy = FALSE;

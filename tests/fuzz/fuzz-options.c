@@ -8,10 +8,10 @@
 #include "fuzz.h"
 #include "web.h"
 
-#include "battery.h"
 #include "bluez.h"
-#include "export/escape.h"
 #include "cli/options.h"
+#include "device.h"
+#include "text/escape.h"
 
 #include <string.h>
 
@@ -39,7 +39,7 @@ static bool asks_for_help(const char *argument)
 }
 
 /** Two batteries are two series, after all that is done to a label. */
-static void check_differ(const BatterySpec *one, const BatterySpec *other)
+static void check_differ(const DeviceSpec *one, const DeviceSpec *other)
 {
     g_autoptr(GString) a = g_string_new(NULL);
     g_autoptr(GString) b = g_string_new(NULL);
@@ -50,23 +50,23 @@ static void check_differ(const BatterySpec *one, const BatterySpec *other)
     CHECK(!g_string_equal(a, b));
 }
 
-static void check_batteries(const Options *options)
+static void check_devices(const Options *options)
 {
-    const GPtrArray *batteries = options->batteries;
+    const GPtrArray *devices = options->devices;
 
-    CHECK(batteries->len >= 1 && batteries->len <= 128);
-    for (guint i = 0; i < batteries->len; i++) {
-        const BatterySpec *spec = batteries->pdata[i];
+    CHECK(devices->len >= 1 && devices->len <= 128);
+    for (guint i = 0; i < devices->len; i++) {
+        const DeviceSpec *spec = devices->pdata[i];
         char address[18];
 
         CHECK(bluez_parse_address(spec->address, address));
         CHECK(strcmp(address, spec->address) == 0);
         if (spec->name) {
-            CHECK(spec->name[0] != '\0' && strlen(spec->name) < BATTERY_NAME_SIZE);
+            CHECK(spec->name[0] != '\0' && strlen(spec->name) < DEVICE_NAME_SIZE);
             CHECK(g_utf8_validate(spec->name, -1, NULL));
         }
         for (guint j = 0; j < i; j++)
-            check_differ(spec, batteries->pdata[j]);
+            check_differ(spec, devices->pdata[j]);
     }
 }
 
@@ -74,7 +74,7 @@ static void check_taken(const Options *options)
 {
     char address[18];
 
-    check_batteries(options);
+    check_devices(options);
     CHECK(options->interval_us >= 500000 && options->interval_us <= G_TIME_SPAN_HOUR);
     CHECK(options->renew_us == 0 || options->renew_us >= G_TIME_SPAN_SECOND);
     CHECK(options->renew_us <= 7 * G_TIME_SPAN_DAY);

@@ -3,8 +3,8 @@
  * doc/METRICS.md is complete and says nothing else: every metric, and every value of the labels
  * that the program makes up itself, stands there, and none that does not exist.
  */
-#include "export/family.h"
-#include "unit/export-batteries.h"
+#include "family.h"
+#include "unit/export-devices.h"
 
 #include <string.h>
 
@@ -80,8 +80,12 @@ static void add_name(Sink *sink)
         [FAMILY_STATESET] = "", [FAMILY_HISTOGRAM] = "",
     };
 
-    g_hash_table_add(((NameSink *)sink)->names,
-                     g_strconcat(sink->family->name, suffixes[sink->family->type], NULL));
+    const char *name = sink->family->name;
+    const char *prefix = sink->prefix ? sink->prefix : "";
+
+    g_hash_table_add(
+        ((NameSink *)sink)->names,
+        g_strconcat(prefix, *prefix && *name ? "_" : "", name, suffixes[sink->family->type], NULL));
 }
 
 static void name_sample(Sink *sink, SinkLabel label, Number number)
@@ -96,7 +100,7 @@ static void name_labels(Sink *sink, const SinkLabel *labels, size_t n)
     add_name(sink);
 }
 
-static void name_histogram(Sink *sink, const BatteryHistogram *histogram)
+static void name_histogram(Sink *sink, const DeviceHistogram *histogram)
 {
     (void)histogram;
     add_name(sink);
@@ -107,11 +111,11 @@ static void collect(NameSink *names)
 {
     static const SinkOps ops = {
         .sample = name_sample, .labels = name_labels, .histogram = name_histogram};
-    Battery batteries[2];
-    const Battery *const pointers[] = {&batteries[0], &batteries[1]};
+    Device devices[2];
+    const Device *const pointers[] = {&devices[0], &devices[1]};
 
-    make_fresh(&batteries[0], "A4:C1:38:00:00:01", "A");
-    make_clone(&batteries[1], "A4:C1:38:00:00:02", "B");
+    make_fresh(&devices[0], "A4:C1:38:00:00:01", "A");
+    make_clone(&devices[1], "A4:C1:38:00:00:02", "B");
 
     const ExportView view = make_view(pointers, 2);
 

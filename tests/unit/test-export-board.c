@@ -3,14 +3,15 @@
  * From a payload to the exposition: what becomes of values that no board can have measured, of bits
  * that not every board has, and of labels that a board makes up anew in each answer.
  */
-#include "unit/export-batteries.h"
+#include "jbd/board.h"
+#include "unit/export-devices.h"
 #include "unit/jbd-payload.h"
 
 enum { MINUTE = 60, HOUR = 3600 };
 
 /** One board, and what it answers. */
 typedef struct {
-    Battery battery;
+    Device device;
     uint8_t basic[JBD_MAX_PAYLOAD];
     size_t basic_size;
     uint8_t cells[2 * JBD_MAX_CELLS];
@@ -39,7 +40,7 @@ static void board_init(Board *board)
     for (size_t i = 0; i < 4; i++)
         jbd_set_u16(board->cells, 2 * i, 3300);
     board->now_us = NOW_US;
-    battery_init(&board->battery, "A4:C1:38:00:00:01", "B", INTERVAL);
+    device_init(&board->device, &jbd_kind, "A4:C1:38:00:00:01", "B", INTERVAL);
 }
 
 /** Appends the tail of newer firmware: 47 %, no alarm, 98.5 Ah, the same remaining capacity. */
@@ -61,13 +62,13 @@ static void board_poll(Board *board)
     g_assert_cmpint(jbd_decode_basic(&basic_frame, &basic), ==, JBD_OK);
     g_assert_cmpint(jbd_decode_cells(&cells_frame, &cells), ==, JBD_OK);
     board->now_us += INTERVAL;
-    battery_publish(&board->battery, &basic, &cells, board->now_us, 0.1);
+    jbd_publish(&board->device, &basic, &cells, board->now_us, 0.1);
 }
 
 static char *board_render(const Board *board)
 {
-    const Battery *battery = &board->battery;
-    ExportView view = make_view(&battery, 1);
+    const Device *device = &board->device;
+    ExportView view = make_view(&device, 1);
     GString *out = g_string_new(NULL);
 
     view.now_us = board->now_us;
@@ -258,7 +259,7 @@ static void test_functions_of_newer_firmware(void)
         board_poll(&board);
         assert_functions(&board, (uint8_t)fet);
     }
-    board.now_us += (BATTERY_FRESH_INTERVALS + 1) * (int64_t)INTERVAL;
+    board.now_us += (DEVICE_FRESH_INTERVALS + 1) * (int64_t)INTERVAL;
     ASSERT_ABSENT(&board, "bms_function_active");
 }
 
@@ -300,7 +301,7 @@ static void board_set_model(Board *board, const char *text)
     JbdModel model = {0};
 
     g_strlcpy(model.text, text, sizeof model.text);
-    battery_set_model(&board->battery, &model);
+    jbd_set_model(&board->device, &model);
 }
 
 static char *board_info(const Board *board)

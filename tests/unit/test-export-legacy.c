@@ -5,7 +5,8 @@
  *
  * Captured answers are in tests/data/frames.json, or in the file that BMS_FRAMES names.
  */
-#include "unit/export-batteries.h"
+#include "jbd/board.h"
+#include "unit/export-devices.h"
 #include "unit/jbd-payload.h"
 
 #include <gio/gio.h>
@@ -112,11 +113,11 @@ static gboolean is_ours_alone(const char *name)
 
 static void compare(const Answer *basic, const Answer *cells, const char *expected)
 {
-    Battery battery;
-    const Battery *pointer = &battery;
+    Device device;
+    const Device *pointer = &device;
 
-    battery_init(&battery, "A4:C1:38:00:00:01", "B", INTERVAL);
-    battery_publish(&battery, &basic->basic, &cells->cells, NOW_US, 0.1);
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", "B", INTERVAL);
+    jbd_publish(&device, &basic->basic, &cells->cells, NOW_US, 0.1);
     const ExportView view = make_view(&pointer, 1);
     g_autoptr(GString) out = g_string_new(NULL);
     export_metrics(&view, EXPORT_TEXT, out);

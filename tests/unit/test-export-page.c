@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The page for people: what it shows, what it must never show, and that nothing breaks out of it.
  */
-#include "unit/export-batteries.h"
+#include "jbd/board.h"
+#include "unit/export-devices.h"
 
-static GString *render(const Battery *battery, const char *path)
+static GString *render(const Device *device, const char *path)
 {
-    const ExportView view = make_view(&battery, battery ? 1 : 0);
+    const ExportView view = make_view(&device, device ? 1 : 0);
     GString *out = g_string_new(NULL);
 
     export_page(&view, out, path);
@@ -47,10 +48,10 @@ static void assert_balanced(const GString *page)
 
 static void test_fresh(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "House");
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_fresh(&device, "A4:C1:38:00:00:01", "House");
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, TRUE,
                  (const char *[]){"<bdi>House</bdi>",
                                   "A4:C1:38:00:00:01",
@@ -87,10 +88,10 @@ static void test_fresh(void)
 
 static void test_charging(void)
 {
-    Battery battery;
+    Device device;
 
-    make_clone(&battery, "A4:C1:38:00:00:02", NULL);
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_clone(&device, "A4:C1:38:00:00:02", NULL);
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, TRUE,
                  (const char *[]){">15.50\xC2\xA0"
                                   "A",
@@ -103,10 +104,10 @@ static void test_charging(void)
 /** Not one measurement of old readings, but when they were and why there are no new ones. */
 static void test_stale(void)
 {
-    Battery battery;
+    Device device;
 
-    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_stale(&device, "A4:C1:38:00:00:03", "Boat");
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, TRUE,
                  (const char *[]){"Boat", "A4:C1:38:00:00:03", "not answering", "out of range",
                                   "looking for the battery", "Last read 30\xC2\xA0s ago",
@@ -119,10 +120,10 @@ static void test_stale(void)
 
 static void test_waiting(void)
 {
-    Battery battery;
+    Device device;
 
-    make_waiting(&battery, "A4:C1:38:00:00:04", NULL);
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_waiting(&device, "A4:C1:38:00:00:04", NULL);
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, TRUE,
                  (const char *[]){"A4:C1:38:00:00:04", ">waiting<", "No readings yet",
                                   "looking for the battery", NULL});
@@ -163,14 +164,14 @@ static void test_badge_of_readings(void)
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *badge = g_strdup_printf("badge %s<", cases[i].badge);
-        Battery battery;
+        Device device;
 
-        make_fresh(&battery, "A4:C1:38:00:00:01", "House");
-        battery.basic.soc_percent = (uint8_t)cases[i].soc;
-        battery.basic.current_ma = cases[i].current_ma;
-        battery.basic.protection = (uint16_t)cases[i].protection;
-        battery.basic.fet = (uint8_t)cases[i].fet;
-        g_autoptr(GString) page = render(&battery, "/metrics");
+        make_fresh(&device, "A4:C1:38:00:00:01", "House");
+        state_of(&device)->basic.soc_percent = (uint8_t)cases[i].soc;
+        state_of(&device)->basic.current_ma = cases[i].current_ma;
+        state_of(&device)->basic.protection = (uint16_t)cases[i].protection;
+        state_of(&device)->basic.fet = (uint8_t)cases[i].fet;
+        g_autoptr(GString) page = render(&device, "/metrics");
         assert_texts(page, TRUE, (const char *[]){badge, NULL});
     }
 }
@@ -178,34 +179,34 @@ static void test_badge_of_readings(void)
 /** A wrong password at the first start needs a person at once. */
 static void test_badge_of_absence(void)
 {
-    Battery battery;
+    Device device;
 
-    make_waiting(&battery, "A4:C1:38:00:00:04", NULL);
-    battery_set_fault(&battery, LINK_FAULT_PASSWORD_WRONG, NULL);
-    g_autoptr(GString) waiting = render(&battery, "/metrics");
+    make_waiting(&device, "A4:C1:38:00:00:04", NULL);
+    device_set_fault(&device, LINK_FAULT_PASSWORD_WRONG, NULL);
+    g_autoptr(GString) waiting = render(&device, "/metrics");
     assert_texts(waiting, TRUE, (const char *[]){"badge warn\">waiting<", NULL});
-    battery_count_recovery(&battery, RECOVERY_TELL);
-    g_assert_true(battery.operator_needed);
-    g_autoptr(GString) needed = render(&battery, "/metrics");
+    device_count_recovery(&device, RECOVERY_TELL);
+    g_assert_true(device.operator_needed);
+    g_autoptr(GString) needed = render(&device, "/metrics");
     assert_texts(needed, TRUE, (const char *[]){"badge bad\">needs attention<", NULL});
 
-    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
-    g_autoptr(GString) stale = render(&battery, "/metrics");
+    make_stale(&device, "A4:C1:38:00:00:03", "Boat");
+    g_autoptr(GString) stale = render(&device, "/metrics");
     assert_texts(stale, TRUE, (const char *[]){"badge bad\">not answering<", NULL});
-    battery_count_recovery(&battery, RECOVERY_TELL);
-    g_autoptr(GString) told = render(&battery, "/metrics");
+    device_count_recovery(&device, RECOVERY_TELL);
+    g_autoptr(GString) told = render(&device, "/metrics");
     assert_texts(told, TRUE, (const char *[]){"badge bad\">needs attention<", NULL});
 }
 
 static void test_hostile(void)
 {
-    Battery battery;
+    Device device;
 
-    make_hostile(&battery);
+    make_hostile(&device);
     for (int stale = 0; stale <= 1; stale++) {
         if (stale)
-            battery.read_at_us -= 1000 * (int64_t)INTERVAL;
-        g_autoptr(GString) page = render(&battery, "/m\"><script>&'");
+            device.read_at_us -= 1000 * (int64_t)INTERVAL;
+        g_autoptr(GString) page = render(&device, "/m\"><script>&'");
 
         g_assert_true(g_utf8_validate(page->str, (gssize)page->len, NULL));
         assert_texts(page, TRUE,
@@ -219,19 +220,19 @@ static void test_hostile(void)
 
 static void test_limits(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.basic.soc_percent = 110;
-    battery.basic.protection = 0xFFFF;
-    battery.basic.tail.alarms = 0xFFFF;
-    battery.basic.current_ma = INT32_MIN;
-    battery.basic.pack_mv = 655350;
-    battery.basic.sensor_count = JBD_MAX_SENSORS;
-    battery.cells.count = JBD_MAX_CELLS;
-    battery.cells.mv[0] = 0;
-    battery.cells.mv[JBD_MAX_CELLS - 1] = 10000;
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->basic.soc_percent = 110;
+    state_of(&device)->basic.protection = 0xFFFF;
+    state_of(&device)->basic.tail.alarms = 0xFFFF;
+    state_of(&device)->basic.current_ma = INT32_MIN;
+    state_of(&device)->basic.pack_mv = 655350;
+    state_of(&device)->basic.sensor_count = JBD_MAX_SENSORS;
+    state_of(&device)->cells.count = JBD_MAX_CELLS;
+    state_of(&device)->cells.mv[0] = 0;
+    state_of(&device)->cells.mv[JBD_MAX_CELLS - 1] = 10000;
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, TRUE, (const char *[]){"--v:100%", "--v:33%", "10.000", "32 cells", NULL});
     assert_texts(page, FALSE, (const char *[]){"--v:110%", NULL});
     assert_balanced(page);
@@ -240,19 +241,19 @@ static void test_limits(void)
 /** What no board can have measured is a dash, and neither the highest nor the lowest cell. */
 static void test_impossible(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.basic.soc_percent = 255;
-    battery.basic.temperature_dc[0] = 62804;
-    battery.cells.mv[1] = 65535;
-    g_autoptr(GString) page = render(&battery, "/metrics");
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->basic.soc_percent = 255;
+    state_of(&device)->basic.temperature_dc[0] = 62804;
+    state_of(&device)->cells.mv[1] = 65535;
+    g_autoptr(GString) page = render(&device, "/metrics");
     assert_texts(page, FALSE, (const char *[]){"255", "6280", "65.535", NULL});
     assert_texts(page, TRUE, (const char *[]){"<b>\xE2\x80\x93<small>", "3.301", NULL});
     assert_balanced(page);
-    for (unsigned i = 0; i < battery.cells.count; i++)
-        battery.cells.mv[i] = 65535;
-    g_autoptr(GString) without_cells = render(&battery, "/metrics");
+    for (unsigned i = 0; i < state_of(&device)->cells.count; i++)
+        state_of(&device)->cells.mv[i] = 65535;
+    g_autoptr(GString) without_cells = render(&device, "/metrics");
     assert_texts(without_cells, FALSE, (const char *[]){"65.535", NULL});
     assert_balanced(without_cells);
 }
@@ -272,12 +273,12 @@ static void test_durations(void)
         {86400, "1 d 0 h"},
         {100 * 86400LL, "100 d 0 h"},
     };
-    Battery battery;
+    Device device;
 
-    make_stale(&battery, "A4:C1:38:00:00:03", "Boat");
+    make_stale(&device, "A4:C1:38:00:00:03", "Boat");
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        battery.read_at_us = NOW_US - cases[i].seconds * SECOND;
-        g_autoptr(GString) page = render(&battery, "/metrics");
+        device.read_at_us = NOW_US - cases[i].seconds * SECOND;
+        g_autoptr(GString) page = render(&device, "/metrics");
         g_autofree char *text = g_strdup_printf("Last read %s ago", cases[i].text);
 
         g_string_replace(page, "\xC2\xA0", " ", 0);
@@ -302,11 +303,11 @@ static void test_links(void)
         {"/a/b:c", "href=\"a/b:c\""},     {"/a:b", "href=\"./a:b\""}, /* not a scheme */
         {"//a/b", "href=\".//a/b\""},                                 /* not a host */
     };
-    Battery battery;
+    Device device;
 
-    make_hostile(&battery);
+    make_hostile(&device);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GString) page = render(&battery, cases[i].path);
+        g_autoptr(GString) page = render(&device, cases[i].path);
 
         assert_texts(page, TRUE, (const char *[]){cases[i].link, "href=\"-/healthy\"", NULL});
         assert_texts(page, FALSE, (const char *[]){"href=\"/", NULL});

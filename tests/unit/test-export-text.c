@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers and escapes: what every line of an exposition and of the page is made of. */
-#include "export/escape.h"
-#include "export/number.h"
+#include "text/escape.h"
+#include "text/number.h"
 
 #include <math.h>
 

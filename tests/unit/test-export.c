@@ -3,9 +3,10 @@
  * Whole expositions, byte for byte, against tests/data/export/, and against two strict readers.
  * UPDATE_GOLDEN=1 writes the files anew. Runs from the top of the source tree.
  */
-#include "export/escape.h"
-#include "export/family.h"
-#include "unit/export-batteries.h"
+#include "family.h"
+#include "jbd/board.h"
+#include "text/escape.h"
+#include "unit/export-devices.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -15,45 +16,45 @@
 
 #define STRICT "tests/unit/export-strict.py"
 
-enum { MAX_BATTERIES = 2 };
+enum { MAX_DEVICES = 2 };
 
 /** A name of a golden file, and the batteries in it. */
 typedef struct {
     const char *name;
-    void (*make)(Battery batteries[MAX_BATTERIES]);
-    guint n_batteries;
+    void (*make)(Device devices[MAX_DEVICES]);
+    guint n_devices;
     gboolean without_legacy;
 } Case;
 
-static void make_case_fresh(Battery *batteries)
+static void make_case_fresh(Device *devices)
 {
-    make_fresh(&batteries[0], "A4:C1:38:00:00:01", "House");
+    make_fresh(&devices[0], "A4:C1:38:00:00:01", "House");
 }
 
-static void make_case_clone(Battery *batteries)
+static void make_case_clone(Device *devices)
 {
-    make_clone(&batteries[0], "A4:C1:38:00:00:02", NULL);
+    make_clone(&devices[0], "A4:C1:38:00:00:02", NULL);
 }
 
-static void make_case_two(Battery *batteries)
+static void make_case_two(Device *devices)
 {
-    make_case_fresh(&batteries[0]);
-    make_case_clone(&batteries[1]);
+    make_case_fresh(&devices[0]);
+    make_case_clone(&devices[1]);
 }
 
-static void make_case_stale(Battery *batteries)
+static void make_case_stale(Device *devices)
 {
-    make_stale(&batteries[0], "A4:C1:38:00:00:03", "Boat");
+    make_stale(&devices[0], "A4:C1:38:00:00:03", "Boat");
 }
 
-static void make_case_waiting(Battery *batteries)
+static void make_case_waiting(Device *devices)
 {
-    make_waiting(&batteries[0], "A4:C1:38:00:00:04", "Shed");
+    make_waiting(&devices[0], "A4:C1:38:00:00:04", "Shed");
 }
 
-static void make_case_hostile(Battery *batteries)
+static void make_case_hostile(Device *devices)
 {
-    make_hostile(&batteries[0]);
+    make_hostile(&devices[0]);
 }
 
 static const Case cases[] = {
@@ -65,11 +66,11 @@ static const Case cases[] = {
 
 static GString *render_case(const Case *c, ExportFormat format)
 {
-    static Battery batteries[MAX_BATTERIES];
-    const Battery *const pointers[MAX_BATTERIES] = {&batteries[0], &batteries[1]};
+    static Device devices[MAX_DEVICES];
+    const Device *const pointers[MAX_DEVICES] = {&devices[0], &devices[1]};
 
-    c->make(batteries);
-    ExportView view = make_view(pointers, c->n_batteries);
+    c->make(devices);
+    ExportView view = make_view(pointers, c->n_devices);
     view.legacy = !c->without_legacy;
     GString *out = g_string_new(NULL);
     export_metrics(&view, format, out);
@@ -192,9 +193,9 @@ static void test_promtool(void)
 
 /* ---- single properties --------------------------------------------------------------------- */
 
-static GString *render_one(const Battery *battery, ExportFormat format, int64_t now_us)
+static GString *render_one(const Device *device, ExportFormat format, int64_t now_us)
 {
-    ExportView view = make_view(&battery, 1);
+    ExportView view = make_view(&device, 1);
     GString *out = g_string_new(NULL);
 
     view.now_us = now_us;
@@ -202,9 +203,9 @@ static GString *render_one(const Battery *battery, ExportFormat format, int64_t 
     return out;
 }
 
-static void assert_line(const Battery *battery, const char *line, gboolean there)
+static void assert_line(const Device *device, const char *line, gboolean there)
 {
-    GString *out = render_one(battery, EXPORT_TEXT, NOW_US);
+    GString *out = render_one(device, EXPORT_TEXT, NOW_US);
     g_autofree char *wanted = g_strdup_printf("\n%s", line);
 
     if ((strstr(out->str, wanted) != NULL) != there)
@@ -215,12 +216,12 @@ static void assert_line(const Battery *battery, const char *line, gboolean there
 /** The last µs in which readings are fresh, and the first in which they are not. */
 static void test_staleness(void)
 {
-    const int64_t last = BATTERY_FRESH_INTERVALS * INTERVAL;
-    Battery battery;
+    const int64_t last = DEVICE_FRESH_INTERVALS * INTERVAL;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "House");
+    make_fresh(&device, "A4:C1:38:00:00:01", "House");
     for (int64_t too_old = 0; too_old <= 1; too_old++) {
-        GString *out = render_one(&battery, EXPORT_TEXT, battery.read_at_us + last + too_old);
+        GString *out = render_one(&device, EXPORT_TEXT, device.read_at_us + last + too_old);
 
         g_assert_cmpint(strstr(out->str, "\nbms_voltage ") == NULL, ==, too_old);
         g_assert_cmpint(strstr(out->str, "\nbms_pack_voltage_volts{") == NULL, ==, too_old);
@@ -242,11 +243,11 @@ static void test_moments(void)
         {0, "90000.25", "99998"},
         {-NOW_US, "-9999.75", "-2"},
     };
-    Battery battery;
-    const Battery *batteries = &battery;
-    ExportView view = make_view(&batteries, 1);
+    Device device;
+    const Device *devices = &device;
+    ExportView view = make_view(&devices, 1);
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
     for (guint i = 0; i < G_N_ELEMENTS(shown); i++) {
         GString *out = g_string_new(NULL);
         g_autofree char *wanted = g_strdup_printf(
@@ -266,88 +267,89 @@ static void test_moments(void)
 
 static void test_time_left(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.basic.current_ma = 10000; /* (98.5 − 34.93) Ah / 10 A, from the capacity learnt */
-    assert_line(&battery, "bms_time_to_full_seconds{battery=\"B\"} 22885\n", TRUE);
-    assert_line(&battery, "bms_time_left{mode=\"charging\"} 22885\n", TRUE);
-    assert_line(&battery, "bms_time_to_empty_seconds", FALSE);
-    battery.basic.remaining_mah = 98500;
-    assert_line(&battery, "bms_time_to_full_seconds", FALSE);
-    battery.basic.current_ma = 0;
-    assert_line(&battery, "bms_time_left", FALSE);
-    battery.basic.current_ma = -10;
-    assert_line(&battery, "bms_time_to_empty_seconds{battery=\"B\"} 35460000\n", TRUE);
-    assert_line(&battery, "bms_time_left{mode=\"discharging\"} 35460000\n", TRUE);
-    battery.basic.remaining_mah = 0;
-    assert_line(&battery, "bms_time_to_empty_seconds", FALSE);
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->basic.current_ma =
+        10000; /* (98.5 − 34.93) Ah / 10 A, from the capacity learnt */
+    assert_line(&device, "bms_time_to_full_seconds{battery=\"B\"} 22885\n", TRUE);
+    assert_line(&device, "bms_time_left{mode=\"charging\"} 22885\n", TRUE);
+    assert_line(&device, "bms_time_to_empty_seconds", FALSE);
+    state_of(&device)->basic.remaining_mah = 98500;
+    assert_line(&device, "bms_time_to_full_seconds", FALSE);
+    state_of(&device)->basic.current_ma = 0;
+    assert_line(&device, "bms_time_left", FALSE);
+    state_of(&device)->basic.current_ma = -10;
+    assert_line(&device, "bms_time_to_empty_seconds{battery=\"B\"} 35460000\n", TRUE);
+    assert_line(&device, "bms_time_left{mode=\"discharging\"} 35460000\n", TRUE);
+    state_of(&device)->basic.remaining_mah = 0;
+    assert_line(&device, "bms_time_to_empty_seconds", FALSE);
 }
 
 /** −0.03 W is 0 W, not −0 W, and so counts as charging, as it always did. */
 static void test_power_of_nothing(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.cells.count = 1;
-    battery.basic.current_ma = -10;
-    assert_line(&battery, "bms_power 0\n", TRUE);
-    assert_line(&battery, "bms_mode{bms_mode=\"charging\"} 1\n", TRUE);
-    battery.basic.current_ma = -20; /* −0.0658 W */
-    assert_line(&battery, "bms_power -0.1\n", TRUE);
-    assert_line(&battery, "bms_mode{bms_mode=\"charging\"} 0\n", TRUE);
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->cells.count = 1;
+    state_of(&device)->basic.current_ma = -10;
+    assert_line(&device, "bms_power 0\n", TRUE);
+    assert_line(&device, "bms_mode{bms_mode=\"charging\"} 1\n", TRUE);
+    state_of(&device)->basic.current_ma = -20; /* −0.0658 W */
+    assert_line(&device, "bms_power -0.1\n", TRUE);
+    assert_line(&device, "bms_mode{bms_mode=\"charging\"} 0\n", TRUE);
 }
 
 /** The most cells and sensors that the structs hold, and values at their limits. */
 static void test_limits(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.cells.count = JBD_MAX_CELLS;
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->cells.count = JBD_MAX_CELLS;
     for (unsigned i = 0; i < JBD_MAX_CELLS; i++)
-        battery.cells.mv[i] = 10000;
-    battery.basic.balancing = 0x80000000;
-    battery.basic.sensor_count = JBD_MAX_SENSORS;
-    battery.basic.pack_mv = 655350;
-    battery.basic.current_ma = INT32_MIN;
-    battery.basic.nominal_mah = 0;
-    battery.basic.has_tail = false;
-    battery.polls = INT64_MAX;
-    assert_line(&battery, "bms_voltage32 10\n", TRUE);
-    assert_line(&battery, "bms_cell_balancing{battery=\"B\",cell=\"32\"} 1\n", TRUE);
-    assert_line(&battery, "bms_balance_status{cell=\"celbals[32]\"} 1\n", TRUE);
-    assert_line(&battery, "bms_temperature_celsius{battery=\"B\",sensor=\"116\"} 0\n", TRUE);
-    assert_line(&battery, "bms_pack_current_amperes{battery=\"B\"} -2147483.648\n", TRUE);
-    assert_line(&battery, "bms_polls_total{battery=\"B\"} 9223372036854775807\n", TRUE);
-    assert_line(&battery, "bms_ah_percent", FALSE);
-    assert_line(&battery, "bms_full_charge_capacity_amperehours", FALSE);
+        state_of(&device)->cells.mv[i] = 10000;
+    state_of(&device)->basic.balancing = 0x80000000;
+    state_of(&device)->basic.sensor_count = JBD_MAX_SENSORS;
+    state_of(&device)->basic.pack_mv = 655350;
+    state_of(&device)->basic.current_ma = INT32_MIN;
+    state_of(&device)->basic.nominal_mah = 0;
+    state_of(&device)->basic.has_tail = false;
+    device.polls = INT64_MAX;
+    assert_line(&device, "bms_voltage32 10\n", TRUE);
+    assert_line(&device, "bms_cell_balancing{battery=\"B\",cell=\"32\"} 1\n", TRUE);
+    assert_line(&device, "bms_balance_status{cell=\"celbals[32]\"} 1\n", TRUE);
+    assert_line(&device, "bms_temperature_celsius{battery=\"B\",sensor=\"116\"} 0\n", TRUE);
+    assert_line(&device, "bms_pack_current_amperes{battery=\"B\"} -2147483.648\n", TRUE);
+    assert_line(&device, "bms_polls_total{battery=\"B\"} 9223372036854775807\n", TRUE);
+    assert_line(&device, "bms_ah_percent", FALSE);
+    assert_line(&device, "bms_full_charge_capacity_amperehours", FALSE);
 }
 
 static void test_counters_without_restarts(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    assert_line(&battery, "bms_restarts_total{battery=\"B\"} 1\n", TRUE);
-    battery.counters.count = JBD_N_COUNTERS - 1;
-    assert_line(&battery, "bms_restarts_total", FALSE);
-    assert_line(&battery, "bms_protection_events_total{", TRUE);
-    assert_line(&battery, "bms_protection_events_total{battery=\"B\",protection=\"restarts\"}",
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    assert_line(&device, "bms_restarts_total{battery=\"B\"} 1\n", TRUE);
+    state_of(&device)->counters.count = JBD_N_COUNTERS - 1;
+    assert_line(&device, "bms_restarts_total", FALSE);
+    assert_line(&device, "bms_protection_events_total{", TRUE);
+    assert_line(&device, "bms_protection_events_total{battery=\"B\",protection=\"restarts\"}",
                 FALSE);
-    battery.has_counters = false;
-    assert_line(&battery, "bms_protection_events_total", FALSE);
+    state_of(&device)->has_counters = false;
+    assert_line(&device, "bms_protection_events_total", FALSE);
 }
 
 static void test_not_finite(void)
 {
-    Battery battery;
+    Device device;
 
-    make_fresh(&battery, "A4:C1:38:00:00:01", "B");
-    battery.charged_joules = (double)INFINITY;
-    assert_line(&battery, "bms_charge_energy_joules_total", FALSE);
-    assert_line(&battery, "# TYPE bms_charge_energy_joules_total", FALSE);
+    make_fresh(&device, "A4:C1:38:00:00:01", "B");
+    state_of(&device)->energy.in_joules = (double)INFINITY;
+    assert_line(&device, "bms_charge_energy_joules_total", FALSE);
+    assert_line(&device, "# TYPE bms_charge_energy_joules_total", FALSE);
 }
 
 /* ---- what is not escaped because it needs none ----------------------------------------------- */
@@ -374,7 +376,7 @@ static void plain_labels(Sink *sink, const SinkLabel *labels, size_t n)
         plain_sample(sink, labels[i], (Number){0});
 }
 
-static void plain_histogram(Sink *sink, const BatteryHistogram *histogram)
+static void plain_histogram(Sink *sink, const DeviceHistogram *histogram)
 {
     (void)histogram;
     assert_plain(sink->family->help);
@@ -387,12 +389,12 @@ static void test_plain(void)
         .sample = plain_sample, .labels = plain_labels, .histogram = plain_histogram};
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        Battery batteries[MAX_BATTERIES];
-        const Battery *const pointers[MAX_BATTERIES] = {&batteries[0], &batteries[1]};
+        Device devices[MAX_DEVICES];
+        const Device *const pointers[MAX_DEVICES] = {&devices[0], &devices[1]};
 
-        cases[i].make(batteries);
+        cases[i].make(devices);
 
-        const ExportView view = make_view(pointers, cases[i].n_batteries);
+        const ExportView view = make_view(pointers, cases[i].n_devices);
         Sink sink = {.ops = &ops, .view = &view};
 
         families_visit(&sink);
@@ -435,14 +437,14 @@ static void assert_near(double a, double b, double difference)
 static void test_process(void)
 {
     g_autofree char *status = NULL;
-    Battery battery;
+    Device device;
 
-    make_waiting(&battery, "A4:C1:38:00:00:01", "B");
+    make_waiting(&device, "A4:C1:38:00:00:01", "B");
     const int fd = g_open("/dev/null", O_RDONLY, 0);
     g_assert_true(g_file_get_contents("/proc/self/status", &status, NULL, NULL));
-    GString *one_more = render_one(&battery, EXPORT_TEXT, NOW_US);
+    GString *one_more = render_one(&device, EXPORT_TEXT, NOW_US);
     g_assert_true(g_close(fd, NULL));
-    GString *out = render_one(&battery, EXPORT_TEXT, NOW_US);
+    GString *out = render_one(&device, EXPORT_TEXT, NOW_US);
 
     g_assert_cmpfloat(number_behind(out->str, "process_threads "), ==,
                       number_behind(status, "Threads:\t"));

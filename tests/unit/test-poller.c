@@ -3,6 +3,7 @@
  * The poller in a world of its own: a clock that jumps from event to event, a link and a board
  * that do what a test tells them. A day passes in a moment, and every run is the same.
  */
+#include "jbd/board.h"
 #include "poller.h"
 
 #include <glib.h>
@@ -42,7 +43,7 @@ typedef struct {
     int64_t suspended;
     int64_t wake_at;
     GQueue events; /* of Event, in order of time */
-    Battery battery;
+    Device device;
     Poller *poller;
     Board board;
     gboolean link_open;
@@ -234,10 +235,10 @@ static void host_published(void *host)
     World *world = host;
 
     /* No reading is ever a wrong one. */
-    g_assert_cmpuint(world->battery.basic.pack_mv, ==, 25600);
-    g_assert_cmpuint(world->battery.cells.count, ==, 4);
-    g_assert_cmpuint(world->battery.cells.mv[3], ==, 0x1903);
-    if (world->battery.basic.current_ma != world->board.current * 10)
+    g_assert_cmpuint(jbd_state(&world->device)->basic.pack_mv, ==, 25600);
+    g_assert_cmpuint(jbd_state(&world->device)->cells.count, ==, 4);
+    g_assert_cmpuint(jbd_state(&world->device)->cells.mv[3], ==, 0x1903);
+    if (jbd_state(&world->device)->basic.current_ma != world->board.current * 10)
         world->stale_publications++;
     if (world->publications++ > 0)
         world->longest_gap = MAX(world->longest_gap, world->now - world->last_publication);
@@ -345,8 +346,8 @@ static World *world_new(const PollerConfig *wanted)
     world->close_time = 2 * S;
     world->board.latency = 70000;
     world->board.current = -100;
-    battery_init(&world->battery, "A4:C1:38:00:00:01", NULL, config.interval_us);
-    world->poller = poller_new(&config, &world->battery, &host_ops, world);
+    device_init(&world->device, &jbd_kind, "A4:C1:38:00:00:01", NULL, config.interval_us);
+    world->poller = poller_new(&config, &world->device, &host_ops, world);
     poller_set_link(world->poller, &link_ops, world);
     poller_start(world->poller);
     return world;
@@ -373,7 +374,7 @@ static guint64 failures(const World *world)
     guint64 sum = 0;
 
     for (int i = 0; i < POLL_N_FAILURES; i++)
-        sum += world->battery.poll_failures[i];
+        sum += world->device.poll_failures[i];
     return sum;
 }
 
@@ -384,15 +385,15 @@ static void test_first_readings(void)
     World *world = world_new(NULL);
 
     g_assert_cmpuint(world->opens, ==, 1);
-    g_assert_cmpuint(world->battery.polls, ==, 1); /* due at once */
+    g_assert_cmpuint(world->device.polls, ==, 1); /* due at once */
     run_until(world, world->now + 2 * S);
     g_assert_cmpuint(world->publications, ==, 1);
-    g_assert_cmpuint(world->battery.sessions[SESSION_START], ==, 1);
-    g_assert_cmpint(world->battery.basic.current_ma, ==, -1000);
-    g_assert_cmpstr(world->battery.model.text, ==, "JBD-TEST");
-    g_assert_cmpuint(world->battery.counters.value[0], ==, 7);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
-    g_assert_cmpuint(world->battery.poll_duration.count, ==, 1);
+    g_assert_cmpuint(world->device.sessions[SESSION_START], ==, 1);
+    g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, -1000);
+    g_assert_cmpstr(jbd_state(&world->device)->model.text, ==, "JBD-TEST");
+    g_assert_cmpuint(jbd_state(&world->device)->counters.value[0], ==, 7);
+    g_assert_true(device_is_fresh(&world->device, world->now));
+    g_assert_cmpuint(world->device.poll_duration.count, ==, 1);
     g_assert_true(poller_is_resting(world->poller));
     world_free(world);
 }
@@ -403,9 +404,9 @@ static void test_grid_and_renewals(void)
 
     world->board.lose_first = TRUE; /* as real boards do, in every session */
     run_until(world, world->now + 7200 * S - 1);
-    g_assert_cmpuint(world->battery.polls, ==, 720);
+    g_assert_cmpuint(world->device.polls, ==, 720);
     g_assert_cmpuint(failures(world), ==, 0);
-    g_assert_cmpuint(world->battery.sessions[SESSION_RENEWAL], ==, 11);
+    g_assert_cmpuint(world->device.sessions[SESSION_RENEWAL], ==, 11);
     g_assert_cmpuint(world->opens, ==, 12);
     g_assert_cmpint(world->longest_down, ==, 0); /* a renewal waits for nothing */
     /* 720 slots and a poll for each new session beside the first */
@@ -463,16 +464,16 @@ static void test_stall(void)
     world->board.silent = TRUE;
     run_until(world, world->now + 30 * S);
     g_assert_cmpuint(world->closes, >=, 2); /* given up, and tried anew */
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_TIMEOUT], >=, 1);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_SILENT);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_TIMEOUT], >=, 1);
     run_until(world, world->now + 10 * S);
-    g_assert_false(battery_is_fresh(&world->battery, world->now));
+    g_assert_false(device_is_fresh(&world->device, world->now));
 
     world->board.silent = FALSE;
     run_until(world, world->now + 70 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
-    g_assert_cmpuint(world->battery.sessions[SESSION_STALL], >=, 1);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NONE);
+    g_assert_true(device_is_fresh(&world->device, world->now));
+    g_assert_cmpuint(world->device.sessions[SESSION_STALL], >=, 1);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_NONE);
     world_free(world);
 }
 
@@ -501,7 +502,7 @@ static void test_back_off(void)
     /* From attempt to attempt; what one takes is not added. */
     g_assert_cmpint(world->longest_wait_to_open, <=, 10 * S + LATENESS);
     g_assert_cmpint(world->longest_wait_to_open, >=, 8 * S);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_NOT_CONNECTED], >=, 350);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_NOT_CONNECTED], >=, 350);
 
     /* A kick does not wait. */
     world->board.absent = LINK_FAULT_NONE;
@@ -560,7 +561,7 @@ static void test_back_off_resets(void)
 static void test_ladder(void)
 {
     World *world = world_running();
-    const uint64_t *done = world->battery.recoveries;
+    const uint64_t *done = world->device.recoveries;
 
     world->board.absent = LINK_FAULT_REFUSED;
     plan_down(world, 0, LINK_FAULT_LOST);
@@ -573,12 +574,12 @@ static void test_ladder(void)
     g_assert_cmpuint(done[RECOVERY_COMMAND], >=, 1);
     g_assert_cmpuint(done[RECOVERY_TELL], ==, 1);
     g_assert_cmpuint(done[RECOVERY_RECONNECT], >=, 8);
-    g_assert_true(world->battery.operator_needed);
+    g_assert_true(world->device.operator_needed);
 
     world->board.absent = LINK_FAULT_NONE;
     run_until(world, world->now + 20 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
-    g_assert_false(world->battery.operator_needed);
+    g_assert_true(device_is_fresh(&world->device, world->now));
+    g_assert_false(world->device.operator_needed);
     world_free(world);
 }
 
@@ -592,8 +593,8 @@ static void test_forbidden_rungs(void)
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + 120 * S);
     g_assert_cmpuint(world->recoveries[RECOVERY_POWER_CYCLE], >=, 1);
-    g_assert_cmpuint(world->battery.recoveries[RECOVERY_POWER_CYCLE], ==, 0);
-    g_assert_cmpuint(world->battery.recoveries[RECOVERY_COMMAND], ==, 0);
+    g_assert_cmpuint(world->device.recoveries[RECOVERY_POWER_CYCLE], ==, 0);
+    g_assert_cmpuint(world->device.recoveries[RECOVERY_COMMAND], ==, 0);
     world_free(world);
 }
 
@@ -623,8 +624,8 @@ static void test_retries_are_counted(void)
 
     world->board.lose_first = TRUE;
     run_until(world, world->now + 5 * S);
-    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RETRY], ==, 1);
-    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+    g_assert_cmpuint(world->device.recoveries[RECOVERY_RETRY], ==, 1);
+    g_assert_cmpuint(world->device.recoveries[RECOVERY_RECONNECT], ==, 0);
     world_free(world);
 }
 
@@ -632,15 +633,15 @@ static void test_noise_is_measured(void)
 {
     World *world = world_running();
 
-    g_assert_cmpuint(battery_noise_percent(&world->battery), ==, 0);
+    g_assert_cmpuint(device_noise_percent(&world->device), ==, 0);
     world->board.corrupt = TRUE;
     run_until(world, world->now + 30 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NOISE);
-    g_assert_cmpuint(battery_noise_percent(&world->battery), >=, 50);
-    g_assert_nonnull(strstr(world->battery.detail, "% of the latest"));
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_NOISE);
+    g_assert_cmpuint(device_noise_percent(&world->device), >=, 50);
+    g_assert_nonnull(strstr(world->device.detail, "% of the latest"));
     world->board.corrupt = FALSE;
     run_until(world, world->now + 1800 * S);
-    g_assert_cmpuint(battery_noise_percent(&world->battery), <=, 1);
+    g_assert_cmpuint(device_noise_percent(&world->device), <=, 1);
     world_free(world);
 }
 
@@ -652,7 +653,7 @@ static void test_link_loss(void)
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + 4 * S);
     g_assert_cmpuint(world->publications, ==, 2); /* in the same slot, over a new link */
-    g_assert_cmpuint(world->battery.sessions[SESSION_LINK_LOSS], ==, 1);
+    g_assert_cmpuint(world->device.sessions[SESSION_LINK_LOSS], ==, 1);
     run_until(world, world->now + 60 * S);
     g_assert_cmpuint(failures(world), ==, 0);
     world_free(world);
@@ -664,10 +665,10 @@ static void test_adapter_loss(void)
 
     plan_down(world, 0, LINK_FAULT_ADAPTER_OFF);
     run_until(world, world->now + 20 * S);
-    g_assert_cmpuint(world->battery.sessions[SESSION_ADAPTER], ==, 1);
+    g_assert_cmpuint(world->device.sessions[SESSION_ADAPTER], ==, 1);
     plan_down(world, 0, LINK_FAULT_BLUEZ);
     run_until(world, world->now + 20 * S);
-    g_assert_cmpuint(world->battery.sessions[SESSION_BLUEZ], ==, 1);
+    g_assert_cmpuint(world->device.sessions[SESSION_BLUEZ], ==, 1);
     world_free(world);
 }
 
@@ -678,7 +679,7 @@ static void test_doubled_answers(void)
     world->board.doubled = TRUE;
     run_until(world, world->now + 100 * S);
     g_assert_cmpuint(failures(world), ==, 0);
-    g_assert_cmpuint(world->battery.frame_errors[JBD_ERROR_REGISTER], >, 0);
+    g_assert_cmpuint(world->device.frame_errors[JBD_ERROR_REGISTER], >, 0);
     world_free(world);
 }
 
@@ -689,7 +690,7 @@ static void test_late_answers(void)
     world->board.latency = 16 * S / 10; /* the longest ever seen; the question is repeated first */
     run_until(world, world->now + 100 * S);
     g_assert_cmpuint(failures(world), ==, 0);
-    g_assert_cmpuint(world->battery.sessions[SESSION_STALL], ==, 0);
+    g_assert_cmpuint(world->device.sessions[SESSION_STALL], ==, 0);
     world_free(world);
 }
 
@@ -705,7 +706,7 @@ static void test_newest_answer_counts(void)
     world->board.latency = 50000;
     answer(world, 0x03, 30000);
     run_until(world, 1010 * S + 69000);
-    g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+    g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, 2500);
     world_free(world);
 }
 
@@ -718,9 +719,9 @@ static void test_corrupt_answers(void)
     g_assert_cmpuint(world->closes, ==, 1);
     run_until(world, world->now + 100 * S);
     g_assert_cmpuint(world->publications, ==, 1);
-    g_assert_cmpuint(world->battery.frame_errors[JBD_ERROR_CHECKSUM], >=, 3);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_FRAME], >=, 1);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NOISE);
+    g_assert_cmpuint(world->device.frame_errors[JBD_ERROR_CHECKSUM], >=, 3);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_FRAME], >=, 1);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_NOISE);
     world_free(world);
 }
 
@@ -730,8 +731,8 @@ static void test_echo(void)
 
     world->board.echo = TRUE;
     run_until(world, world->now + 20 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_ECHO);
-    g_assert_cmpuint(world->battery.frame_errors[JBD_ERROR_ECHO], >=, 3);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_ECHO);
+    g_assert_cmpuint(world->device.frame_errors[JBD_ERROR_ECHO], >=, 3);
     world_free(world);
 }
 
@@ -741,9 +742,9 @@ static void test_refusing_board_keeps_its_link(void)
 
     world->board.refuses = TRUE;
     run_until(world, world->now + 95 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_REFUSES);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_REFUSES);
     g_assert_cmpuint(world->opens, ==, 1);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_STATUS], ==, 9);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_STATUS], ==, 9);
     g_assert_cmpuint(world->asked[0x03], <=, 3 * 11);
     world_free(world);
 }
@@ -755,20 +756,19 @@ static void test_malformed_answers_keep_the_link(void)
 
     world->board.malformed = TRUE;
     run_until(world, world->now + 95 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_MALFORMED);
-    g_assert_nonnull(
-        strstr(world->battery.detail, ": register 03: 22 bytes, at least 23 expected"));
-    g_assert_true(g_str_has_prefix(world->battery.detail, link_fault_text(LINK_FAULT_MALFORMED)));
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_MALFORMED);
+    g_assert_nonnull(strstr(world->device.detail, ": register 03: 22 bytes, at least 23 expected"));
+    g_assert_true(g_str_has_prefix(world->device.detail, link_fault_text(LINK_FAULT_MALFORMED)));
     g_assert_cmpuint(world->opens, ==, 1);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_FRAME], ==, 9);
-    g_assert_cmpuint(battery_noise_percent(&world->battery), ==, 0);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_FRAME], ==, 9);
+    g_assert_cmpuint(device_noise_percent(&world->device), ==, 0);
     g_assert_cmpuint(world->recoveries[RECOVERY_TELL], ==, 1);
     g_assert_cmpuint(world->recoveries[RECOVERY_POWER_CYCLE], ==, 0);
     g_assert_cmpuint(world->asked[0x03], <=, 3 * 11);
 
     world->board.malformed = FALSE;
     run_until(world, world->now + 20 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NONE);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_NONE);
     g_assert_cmpuint(world->opens, ==, 1);
     world_free(world);
 }
@@ -781,7 +781,7 @@ static void test_absent_registers(void)
     run_until(world, world->now + 7200 * S); /* many sessions */
     g_assert_cmpuint(world->asked[0x05], ==, 1);
     g_assert_cmpuint(world->asked[0xAA], >=, 7200 / 300);
-    g_assert_false(world->battery.has_model);
+    g_assert_false(jbd_state(&world->device)->has_model);
     world_free(world);
 
     world = world_new(NULL);
@@ -791,7 +791,7 @@ static void test_absent_registers(void)
     g_assert_cmpuint(failures(world), ==, 0);
     world->board.silent_model = FALSE; /* had only been noise */
     run_until(world, world->now + 86400 * S);
-    g_assert_true(world->battery.has_model);
+    g_assert_true(jbd_state(&world->device)->has_model);
     world_free(world);
 }
 
@@ -801,9 +801,9 @@ static void test_optional_reads_in_short_slots(void)
     World *world = world_new(&(PollerConfig){.interval_us = S / 2, .seed = 1});
 
     run_until(world, world->now + 5 * S);
-    g_assert_true(world->battery.has_model);
-    g_assert_true(world->battery.has_counters);
-    g_assert_cmpuint(world->battery.polls, ==, 11);
+    g_assert_true(jbd_state(&world->device)->has_model);
+    g_assert_true(jbd_state(&world->device)->has_counters);
+    g_assert_cmpuint(world->device.polls, ==, 11);
     world_free(world);
 
     /* One that never answers is no more asked for than in long slots. */
@@ -836,15 +836,15 @@ static void test_missed_slots(void)
 
     world->now += 35 * S; /* the process was stopped */
     run_until(world, world->now + 1);
-    g_assert_cmpuint(world->battery.polls, ==, 5);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_MISSED], ==, 3);
+    g_assert_cmpuint(world->device.polls, ==, 5);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_MISSED], ==, 3);
     run_until(world, world->now + 4 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
+    g_assert_true(device_is_fresh(&world->device, world->now));
     /* and the grid has not shifted */
     run_until(world, 1050 * S - 1);
-    g_assert_cmpuint(world->battery.polls, ==, 5);
+    g_assert_cmpuint(world->device.polls, ==, 5);
     run_until(world, 1050 * S);
-    g_assert_cmpuint(world->battery.polls, ==, 6);
+    g_assert_cmpuint(world->device.polls, ==, 6);
     world_free(world);
 }
 
@@ -860,7 +860,7 @@ static void test_old_answers_are_left_behind(void)
     world->now += 31 * S;
     run_until(world, world->now + 10 * S);
     g_assert_cmpuint(world->publications, >=, 2);
-    g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+    g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, 2500);
     g_assert_cmpuint(world->stale_publications, ==, 0);
     world_free(world);
 }
@@ -872,19 +872,19 @@ static void test_energy_never_across_a_gap(void)
 
     run_until(world, world->now + 100 * S);
     /* 25.6 V × 1 A for 100 s of polls */
-    g_assert_cmpfloat(world->battery.discharged_joules, >, 2500);
-    g_assert_cmpfloat(world->battery.discharged_joules, <, 2620);
-    g_assert_cmpfloat(world->battery.charged_joules, ==, 0);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.out_joules, >, 2500);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.out_joules, <, 2620);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.in_joules, ==, 0);
 
-    before = world->battery.discharged_joules;
+    before = jbd_state(&world->device)->energy.out_joules;
     world->board.absent = LINK_FAULT_NOT_FOUND;
     plan_down(world, 0, LINK_FAULT_LOST);
     run_until(world, world->now + 600 * S);
     world->board.absent = LINK_FAULT_NONE;
     world->board.current = 0;
     run_until(world, world->now + 100 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
-    g_assert_cmpfloat(world->battery.discharged_joules, ==, before);
+    g_assert_true(device_is_fresh(&world->device, world->now));
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.out_joules, ==, before);
     world_free(world);
 }
 
@@ -898,11 +898,11 @@ static void test_energy_across_lost_polls(void)
         run_until(world, (1000 + 10 * i + 9) * S + S / 2);
     }
     g_assert_cmpuint(failures(world), >=, 25);
-    g_assert_cmpint(world->battery.measured_us, >=, 580 * S);
-    g_assert_cmpint(world->battery.measured_us, <=, 610 * S);
+    g_assert_cmpint(jbd_state(&world->device)->energy.measured_us, >=, 580 * S);
+    g_assert_cmpint(jbd_state(&world->device)->energy.measured_us, <=, 610 * S);
     /* 25.6 V × 1 A */
-    g_assert_cmpfloat(world->battery.discharged_joules, >, 25.6 * 580);
-    g_assert_cmpfloat(world->battery.discharged_joules, <, 25.6 * 610);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.out_joules, >, 25.6 * 580);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.out_joules, <, 25.6 * 610);
     world_free(world);
 }
 
@@ -914,7 +914,7 @@ static void test_energy_across_a_release(void)
     poller_release(world->poller, 15 * S);
     run_until(world, world->now + 20 * S);
     g_assert_cmpuint(world->publications, ==, 2);
-    g_assert_cmpint(world->battery.measured_us, >, 15 * S);
+    g_assert_cmpint(jbd_state(&world->device)->energy.measured_us, >, 15 * S);
     world_free(world);
 }
 
@@ -926,15 +926,15 @@ static void test_suspend(void)
 
     world->board.current = 1000;
     run_until(world, world->now + 30 * S);
-    joules = world->battery.charged_joules;
+    joules = jbd_state(&world->device)->energy.in_joules;
     g_assert_cmpfloat(joules, >, 0);
     world->suspended = 3600 * S;
-    g_assert_false(battery_is_fresh(&world->battery, host_boot_time(world)));
+    g_assert_false(device_is_fresh(&world->device, host_boot_time(world)));
     run_until(world, world->now + 11 * S);
-    g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
-    g_assert_cmpfloat(world->battery.charged_joules, ==, joules);
+    g_assert_true(device_is_fresh(&world->device, host_boot_time(world)));
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.in_joules, ==, joules);
     run_until(world, world->now + 10 * S);
-    g_assert_cmpfloat(world->battery.charged_joules, >, joules);
+    g_assert_cmpfloat(jbd_state(&world->device)->energy.in_joules, >, joules);
     world_free(world);
 }
 
@@ -959,11 +959,11 @@ static void test_suspend_before_the_answer(void)
         g_assert_cmpuint(world->publications, ==, 1);
         run_until(world, world->now + 10 * S);
         g_assert_cmpuint(world->stale_publications, ==, 0);
-        g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
-        g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
+        g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, 2500);
+        g_assert_true(device_is_fresh(&world->device, host_boot_time(world)));
         g_assert_cmpuint(world->opens, ==, 2);
         /* It is nobody's failure. */
-        g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+        g_assert_cmpuint(world->device.recoveries[RECOVERY_RECONNECT], ==, 0);
         world_free(world);
     }
 }
@@ -987,7 +987,7 @@ static void test_suspend_and_other_events(void)
             poller_wake(world->poller);
         run_until(world, world->now + 10 * S);
         g_assert_cmpuint(world->stale_publications, ==, 0);
-        g_assert_cmpint(world->battery.basic.current_ma, ==, 2500);
+        g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, 2500);
         world_free(world);
     }
 }
@@ -1015,11 +1015,11 @@ static void test_suspend_is_accounted_for(void)
 
     world->suspended = 3600 * S;
     run_until(world, 1010 * S + S);
-    g_assert_cmpuint(world->battery.polls, ==, 1 + 361);
-    g_assert_cmpuint(world->battery.poll_failures[POLL_FAILURE_MISSED], ==, 360);
+    g_assert_cmpuint(world->device.polls, ==, 1 + 361);
+    g_assert_cmpuint(world->device.poll_failures[POLL_FAILURE_MISSED], ==, 360);
     g_assert_cmpuint(failures(world), ==, 360);
     run_until(world, 1100 * S + S);
-    g_assert_cmpuint(world->battery.polls, ==, 1 + 370);
+    g_assert_cmpuint(world->device.polls, ==, 1 + 370);
     g_assert_cmpuint(failures(world), ==, 360);
     world_free(world);
 
@@ -1040,7 +1040,7 @@ static void test_suspend_ends_what_lasts(void)
     run_until(world, world->now + 5 * S);
     world->suspended = 3600 * S;
     run_until(world, world->now + 15 * S);
-    g_assert_true(battery_is_fresh(&world->battery, host_boot_time(world)));
+    g_assert_true(device_is_fresh(&world->device, host_boot_time(world)));
     world_free(world);
 
     /* Counters are not older than their five minutes, whether sessions are kept or not. */
@@ -1062,8 +1062,8 @@ static void test_turns(void)
     g_assert_cmpuint(world->opens, ==, 61); /* the slot that has just begun, too */
     g_assert_cmpuint(world->closes, ==, 60);
     g_assert_cmpuint(failures(world), ==, 0);
-    g_assert_cmpuint(world->battery.sessions[SESSION_TURN], >=, 59);
-    g_assert_cmpuint(world->battery.recoveries[RECOVERY_RECONNECT], ==, 0);
+    g_assert_cmpuint(world->device.sessions[SESSION_TURN], >=, 59);
+    g_assert_cmpuint(world->device.recoveries[RECOVERY_RECONNECT], ==, 0);
     g_assert_cmpuint(world->asked[0x05], ==, 1); /* a session is nothing new */
     world_free(world);
 }
@@ -1117,7 +1117,7 @@ static void test_turns_end_at_any_time(void)
 }
 
 /* A battery that is away tries once a slot, however short the wait would be else. */
-static void test_turns_with_an_absent_battery(void)
+static void test_turns_with_an_absent_device(void)
 {
     World *world = world_new(&(PollerConfig){.interval_us = 60 * S, .turns = true, .seed = 1});
 
@@ -1133,25 +1133,25 @@ static void test_turns_with_an_absent_battery(void)
 static void test_release(void)
 {
     World *world = world_running();
-    uint64_t polls = world->battery.polls;
+    uint64_t polls = world->device.polls;
     guint publications;
 
     poller_release(world->poller, 120 * S);
     run_until(world, world->now + 119 * S);
     g_assert_false(world->link_open);
     g_assert_cmpuint(world->opens, ==, 1);
-    g_assert_cmpuint(world->battery.polls, ==, polls); /* none is due */
+    g_assert_cmpuint(world->device.polls, ==, polls); /* none is due */
     g_assert_cmpuint(failures(world), ==, 0);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_NONE);
-    g_assert_false(battery_is_fresh(&world->battery, world->now));
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_NONE);
+    g_assert_false(device_is_fresh(&world->device, world->now));
     poller_link_events.kick(world->poller); /* an adapter that comes is no reason */
     g_assert_false(world->link_open);
 
     publications = world->publications;
     run_until(world, world->now + 4 * S);
     g_assert_cmpuint(world->publications, ==, publications + 1);
-    g_assert_cmpuint(world->battery.sessions[SESSION_RELEASE], ==, 1);
-    g_assert_cmpstr(world->battery.detail, ==, "");
+    g_assert_cmpuint(world->device.sessions[SESSION_RELEASE], ==, 1);
+    g_assert_cmpstr(world->device.detail, ==, "");
     run_until(world, world->now + 60 * S);
     g_assert_cmpuint(failures(world), ==, 0);
     world_free(world);
@@ -1167,7 +1167,7 @@ static void check_release_while(World *world)
     g_assert_false(world->link_open);
     world->board.absent = LINK_FAULT_NONE;
     run_until(world, world->now + 25 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
+    g_assert_true(device_is_fresh(&world->device, world->now));
     world_free(world);
 }
 
@@ -1211,12 +1211,12 @@ static void test_offset(void)
 {
     World *world = world_new(&(PollerConfig){.interval_us = 10 * S, .offset_us = 5 * S, .seed = 1});
 
-    g_assert_cmpuint(world->battery.polls, ==, 0);
+    g_assert_cmpuint(world->device.polls, ==, 0);
     g_assert_cmpuint(world->opens, ==, 1); /* but it connects at once */
     run_until(world, 1006 * S);
-    g_assert_cmpuint(world->battery.polls, ==, 1);
+    g_assert_cmpuint(world->device.polls, ==, 1);
     run_until(world, 1106 * S);
-    g_assert_cmpuint(world->battery.polls, ==, 11);
+    g_assert_cmpuint(world->device.polls, ==, 11);
     g_assert_cmpuint(failures(world), ==, 0);
     world_free(world);
 }
@@ -1258,7 +1258,7 @@ static void test_stuck_is_not_moving(void)
     World *world = world_new(NULL);
 
     forget(world, LINK_COMES_UP); /* an open() that is never answered */
-    world->battery.stage = LINK_CONNECTING;
+    world->device.stage = LINK_CONNECTING;
     for (int i = 0; i < 17; i++) {
         world->now += 10 * S;
         poller_wake(world->poller);
@@ -1267,7 +1267,7 @@ static void test_stuck_is_not_moving(void)
     world->now += 20 * S;
     poller_wake(world->poller);
     g_assert_false(poller_is_moving(world->poller));
-    world->battery.stage = LINK_WAITING; /* for its turn: may take long */
+    world->device.stage = LINK_WAITING; /* for its turn: may take long */
     g_assert_true(poller_is_moving(world->poller));
     world->now += 60 * S; /* not woken */
     g_assert_false(poller_is_moving(world->poller));
@@ -1299,10 +1299,10 @@ static void test_a_bad_day(void)
     memset(&world->board, 0, sizeof world->board);
     world->board.latency = 70000;
     run_until(world, world->now + 130 * S);
-    g_assert_true(battery_is_fresh(&world->battery, world->now));
-    g_assert_cmpuint(world->battery.polls, ==,
+    g_assert_true(device_is_fresh(&world->device, world->now));
+    g_assert_cmpuint(world->device.polls, ==,
                      (guint64)(world->now - 1000 * S) / (guint64)(10 * S) + 1);
-    g_assert_cmpuint(world->battery.polls, >=, failures(world));
+    g_assert_cmpuint(world->device.polls, >=, failures(world));
     world_free(world);
 }
 
@@ -1351,7 +1351,7 @@ int main(int argc, char **argv)
     g_test_add_func("/poller/turns-from-now-on", test_turns_from_now_on);
     g_test_add_func("/poller/turns-end", test_turns_end);
     g_test_add_func("/poller/turns-end-at-any-time", test_turns_end_at_any_time);
-    g_test_add_func("/poller/turns-absent", test_turns_with_an_absent_battery);
+    g_test_add_func("/poller/turns-absent", test_turns_with_an_absent_device);
     g_test_add_func("/poller/release", test_release);
     g_test_add_func("/poller/release-any-time", test_release_any_time);
     g_test_add_func("/poller/offset", test_offset);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The rungs beyond one battery: what counts towards their limits. */
-#include "log.h"
 #include "fleet/rungs.h"
+#include "jbd/board.h"
+#include "log.h"
 
 #include <glib/gstdio.h>
 
@@ -18,14 +19,14 @@ gboolean bluez_power_cycle(Bluez *bluez)
 
 typedef struct {
     Options options;
-    Battery battery;
+    Device device;
     Rungs *rungs;
 } Fixture;
 
 static void set_up(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
-    battery_init(&fixture->battery, "A4:C1:38:00:00:01", "house", 10 * G_USEC_PER_SEC);
+    device_init(&fixture->device, &jbd_kind, "A4:C1:38:00:00:01", "house", 10 * G_USEC_PER_SEC);
     fixture->rungs = rungs_new(NULL, &fixture->options);
 }
 
@@ -37,7 +38,7 @@ static void tear_down(Fixture *fixture, gconstpointer unused)
 
 static gboolean take(Fixture *fixture, RecoveryAction action)
 {
-    return rungs_take(fixture->rungs, action, &fixture->battery);
+    return rungs_take(fixture->rungs, action, &fixture->device);
 }
 
 /** A program that cannot be started takes no time from the next attempt, nor doubles it. */

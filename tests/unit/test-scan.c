@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The neighbours that a scan finds: taken from BlueZ's objects, judged, and put into lines. */
 #include "bluez/neighbours.h"
-#include "doctor/classify.h"
 #include "doctor/scan_table.h"
+#include "likeness.h"
 
 #include "terminal.h"
 
@@ -171,33 +171,35 @@ static void test_classify(void)
         const char *address, *name;
         unsigned services;
         gboolean random;
-        Kind kind;
+        Likeness likeness;
         const char *make, *why;
     } cases[] = {
-        {"11:22:33:44:55:66", "", 0, FALSE, KIND_OTHER, "-", ""},
-        {"11:22:33:44:55:66", "", FF, FALSE, KIND_JBD, "JBD", "service FF00"},
-        {"11:22:33:44:55:66", "my battery", FF | OTHER, TRUE, KIND_JBD, "JBD", "service FF00"},
-        {"11:22:33:44:55:66", "", FFF, FALSE, KIND_MAYBE, "maybe", "service FFF0"},
-        {"AA:C2:37:00:00:01", "", FFF, FALSE, KIND_JBD, "JBD", "service FFF0, address AA:C2:37"},
-        {"AA:C2:37:00:00:01", "", FFF, TRUE, KIND_MAYBE, "maybe", "service FFF0"},
-        {"A4:C1:38:00:00:01", "", 0, FALSE, KIND_MAYBE, "maybe", "address A4:C1:38"},
-        {"A4:C1:38:00:00:01", "ATC_1", OTHER, FALSE, KIND_OTHER, "-", "address A4:C1:38"},
-        {"A4:C1:39:00:00:01", "", 0, FALSE, KIND_OTHER, "-", ""},
-        {"11:22:33:44:55:66", "xiaoxiang BMS", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "XIAOXIANG", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "JBD-SP04S034", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "SP15S001", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "SPEAKER S", 0, FALSE, KIND_OTHER, "-", ""},
-        {"11:22:33:44:55:66", "AP21S001", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "DP04S007", 0, FALSE, KIND_JBD, "JBD", "name"},
-        {"11:22:33:44:55:66", "LT-12V", FFF, FALSE, KIND_JBD, "JBD", "service FFF0, name"},
-        {"A4:C1:38:00:00:01", "JBD-UP16S015", FF, FALSE, KIND_FOREIGN, "UP16S", NULL},
-        {"11:22:33:44:55:66", "UP16S010-L16S", 0, FALSE, KIND_FOREIGN, "UP16S", NULL},
-        {"11:22:33:44:55:66", "JK_B2A8S20P", OTHER, FALSE, KIND_FOREIGN, "JK", NULL},
-        {"11:22:33:44:55:66", "DL-4018", FFF, FALSE, KIND_FOREIGN, "Daly", NULL},
-        {"11:22:33:44:55:66", "ANT-BLE24", OTHER, FALSE, KIND_FOREIGN, "ANT", NULL},
+        {"11:22:33:44:55:66", "", 0, FALSE, LIKENESS_OTHER, "-", ""},
+        {"11:22:33:44:55:66", "", FF, FALSE, LIKENESS_LIKELY, "JBD", "service FF00"},
+        {"11:22:33:44:55:66", "my battery", FF | OTHER, TRUE, LIKENESS_LIKELY, "JBD",
+         "service FF00"},
+        {"11:22:33:44:55:66", "", FFF, FALSE, LIKENESS_MAYBE, "maybe", "service FFF0"},
+        {"AA:C2:37:00:00:01", "", FFF, FALSE, LIKENESS_LIKELY, "JBD",
+         "service FFF0, address AA:C2:37"},
+        {"AA:C2:37:00:00:01", "", FFF, TRUE, LIKENESS_MAYBE, "maybe", "service FFF0"},
+        {"A4:C1:38:00:00:01", "", 0, FALSE, LIKENESS_MAYBE, "maybe", "address A4:C1:38"},
+        {"A4:C1:38:00:00:01", "ATC_1", OTHER, FALSE, LIKENESS_OTHER, "-", "address A4:C1:38"},
+        {"A4:C1:39:00:00:01", "", 0, FALSE, LIKENESS_OTHER, "-", ""},
+        {"11:22:33:44:55:66", "xiaoxiang BMS", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "XIAOXIANG", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "JBD-SP04S034", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "SP15S001", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "SPEAKER S", 0, FALSE, LIKENESS_OTHER, "-", ""},
+        {"11:22:33:44:55:66", "AP21S001", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "DP04S007", 0, FALSE, LIKENESS_LIKELY, "JBD", "name"},
+        {"11:22:33:44:55:66", "LT-12V", FFF, FALSE, LIKENESS_LIKELY, "JBD", "service FFF0, name"},
+        {"A4:C1:38:00:00:01", "JBD-UP16S015", FF, FALSE, LIKENESS_FOREIGN, "UP16S", NULL},
+        {"11:22:33:44:55:66", "UP16S010-L16S", 0, FALSE, LIKENESS_FOREIGN, "UP16S", NULL},
+        {"11:22:33:44:55:66", "JK_B2A8S20P", OTHER, FALSE, LIKENESS_FOREIGN, "JK", NULL},
+        {"11:22:33:44:55:66", "DL-4018", FFF, FALSE, LIKENESS_FOREIGN, "Daly", NULL},
+        {"11:22:33:44:55:66", "ANT-BLE24", OTHER, FALSE, LIKENESS_FOREIGN, "ANT", NULL},
         /* Names are the owner's to choose; the service decides. */
-        {"11:22:33:44:55:66", "JK-Garage", FF, FALSE, KIND_JBD, "JBD", "service FF00"},
+        {"11:22:33:44:55:66", "JK-Garage", FF, FALSE, LIKENESS_LIKELY, "JBD", "service FF00"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -207,7 +209,7 @@ static void test_classify(void)
 
         g_strlcpy(one.address, cases[i].address, sizeof one.address);
         g_strlcpy(one.name, cases[i].name, sizeof one.name);
-        g_assert_cmpint(classify(&one, &make, why), ==, cases[i].kind);
+        g_assert_cmpint(likeness_judge(&one, &make, why), ==, cases[i].likeness);
         g_assert_cmpstr(make, ==, cases[i].make);
         if (cases[i].why)
             g_assert_cmpstr(why->str, ==, cases[i].why);

@@ -3,6 +3,7 @@
  * The password handshake as the poller does it, with a made-up clock and a made-up module that
  * stands between it and the board.
  */
+#include "jbd/board.h"
 #include "poller.h"
 
 #include <glib.h>
@@ -49,7 +50,7 @@ typedef struct {
     gint64 now;
     gint64 wake_at;
     GQueue events;
-    Battery battery;
+    Device device;
     Poller *poller;
     Module module;
     gboolean up;
@@ -234,7 +235,7 @@ static void host_fault(void *host)
 {
     World *world = host;
 
-    world->told[world->battery.fault]++;
+    world->told[world->device.fault]++;
 }
 
 static void host_nothing(void *host)
@@ -315,8 +316,8 @@ static World *world_new(Knows knows, const char *set, const char *given)
                              .latency = 30000,
                              .read_latency = 70000,
                              .lose_first = TRUE};
-    battery_init(&world->battery, "A4:C1:38:00:00:01", "house", config.interval_us);
-    world->poller = poller_new(&config, &world->battery, &host_ops, world);
+    device_init(&world->device, &jbd_kind, "A4:C1:38:00:00:01", "house", config.interval_us);
+    world->poller = poller_new(&config, &world->device, &host_ops, world);
     poller_set_link(world->poller, &link_ops, world);
     poller_set_password(world->poller, (const uint8_t *)given);
     poller_start(world->poller);
@@ -332,7 +333,7 @@ static void world_free(World *world)
 
 static gboolean is_read(const World *world)
 {
-    return battery_is_fresh(&world->battery, world->now) && world->battery.fault == LINK_FAULT_NONE;
+    return device_is_fresh(&world->device, world->now) && world->device.fault == LINK_FAULT_NONE;
 }
 
 static guint64 failures(const World *world)
@@ -340,7 +341,7 @@ static guint64 failures(const World *world)
     guint64 sum = 0;
 
     for (int i = 0; i < POLL_N_FAILURES; i++)
-        sum += world->battery.poll_failures[i];
+        sum += world->device.poll_failures[i];
     return sum;
 }
 
@@ -433,8 +434,8 @@ static void test_wrong_is_not_hammered(void)
     run(world, 3500 * S);
     g_assert_cmpuint(world->passwords, ==, 1);
     g_assert_cmpuint(world->opens, >=, 50); /* but it goes on looking */
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_PASSWORD_WRONG);
-    g_assert_null(strstr(world->battery.detail, "654321"));
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_PASSWORD_WRONG);
+    g_assert_null(strstr(world->device.detail, "654321"));
     g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
     g_assert_cmpuint(world->told[LINK_FAULT_PASSWORD_WANTED], ==, 0);
     run(world, 200 * S);
@@ -485,7 +486,7 @@ static void test_wanted(void)
     World *world = world_new(KNOWS_ALL, "123456", NULL);
 
     run(world, 300 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_PASSWORD_WANTED);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_PASSWORD_WANTED);
     g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
     g_assert_cmpuint(world->passwords, ==, 0);
     g_assert_cmpuint(world->keys, ==, world->told[LINK_FAULT_PASSWORD_WANTED]);
@@ -500,7 +501,7 @@ static void test_key_refused(void)
     World *world = world_new(REFUSES_KEY, "123456", "123456");
 
     run(world, 100 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_PASSWORD_WANTED);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_PASSWORD_WANTED);
     g_assert_cmpuint(world->passwords, ==, 0);
     world_free(world);
 }
@@ -512,7 +513,7 @@ static void test_dropped(void)
 
     world->module.drop_after = 3 * S;
     run(world, 100 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_SILENT);
     g_assert_cmpuint(world->told[LINK_FAULT_LOST], ==, 0);
     world_free(world);
 }
@@ -564,7 +565,7 @@ static void test_silent(void)
 
     world->module.silent = TRUE;
     run(world, 300 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_SILENT);
     g_assert_cmpuint(world->told[LINK_FAULT_SILENT], >=, 4);
     world->module.silent = FALSE;
     run(world, 70 * S);
@@ -580,8 +581,8 @@ static void test_foreign(void)
     world->module.silent = TRUE;
     world->module.says = "\xD2\x03\x7C\x10";
     run(world, 100 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_FOREIGN);
-    g_assert_nonnull(strstr(world->battery.detail, "Daly"));
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_FOREIGN);
+    g_assert_nonnull(strstr(world->device.detail, "Daly"));
     g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
     g_assert_cmpuint(world->keys, ==, 0);
     /* Once it has spoken as a JBD board does, what else it says is noise. */
@@ -591,7 +592,7 @@ static void test_foreign(void)
     world->module.silent = TRUE;
     run(world, 8 * S);
     world->module.silent = FALSE;
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_SILENT);
     world_free(world);
 }
 
@@ -603,7 +604,7 @@ static void test_stall(void)
     run(world, 25 * S);
     world->module.silent = TRUE;
     run(world, 10 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_SILENT);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_SILENT);
     world->module.silent = FALSE;
     run(world, 10 * S);
     g_assert_true(is_read(world));
@@ -632,7 +633,7 @@ static void test_pairing_wanted(void)
     World *world = world_new(SENDS_BACK, NULL, NULL);
 
     run(world, 100 * S);
-    g_assert_cmpint(world->battery.fault, ==, LINK_FAULT_PAIRING_WANTED);
+    g_assert_cmpint(world->device.fault, ==, LINK_FAULT_PAIRING_WANTED);
     g_assert_cmpuint(world->told[LINK_FAULT_ECHO], ==, 0);
     world_free(world);
 }

@@ -7,7 +7,7 @@
  */
 #include "number.h"
 
-#include "text.h"
+#include "append.h"
 
 #include <math.h>
 

@@ -4,8 +4,8 @@
  * made fit for each output. Each appends valid UTF-8 whatever it is given: what is no UTF-8, and
  * control characters, come out as U+FFFD.
  */
-#ifndef BMS_EXPORT_ESCAPE_H
-#define BMS_EXPORT_ESCAPE_H
+#ifndef BMS_TEXT_ESCAPE_H
+#define BMS_TEXT_ESCAPE_H
 
 #include <glib.h>
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Batteries in the states that an exposition and a page can meet. */
-#ifndef BMS_TESTS_EXPORT_BATTERIES_H
-#define BMS_TESTS_EXPORT_BATTERIES_H
+#ifndef BMS_TESTS_EXPORT_DEVICES_H
+#define BMS_TESTS_EXPORT_DEVICES_H
 
 #include "export.h"
+#include "jbd/board.h"
 
 #include <string.h>
 
@@ -15,12 +16,18 @@ enum { SECOND = 1000000, INTERVAL = 10 * SECOND };
 #define STARTED_US   ((int64_t)90000250000)
 #define STARTED      1699990000.5
 
-/** A battery that has been found but never read. */
-static inline void make_waiting(Battery *b, const char *address, const char *name)
+/** What a test may change. */
+static inline JbdState *state_of(Device *device)
 {
-    battery_init(b, address, name, INTERVAL);
-    battery_set_stage(b, LINK_FINDING);
-    battery_count_session(b, SESSION_START);
+    return (JbdState *)device->state;
+}
+
+/** A battery that has been found but never read. */
+static inline void make_waiting(Device *b, const char *address, const char *name)
+{
+    device_init(b, &jbd_kind, address, name, INTERVAL);
+    device_set_stage(b, LINK_FINDING);
+    device_count_session(b, SESSION_START);
 }
 
 static inline void set_cells(JbdCells *cells, unsigned n, const uint16_t *mv, size_t n_mv)
@@ -68,7 +75,7 @@ static inline JbdCells four_cells(void)
 }
 
 /** Two polls, all optional registers, newer firmware with a tail. */
-static inline void make_fresh(Battery *b, const char *address, const char *name)
+static inline void make_fresh(Device *b, const char *address, const char *name)
 {
     JbdBasic basic = four_cell_basic();
     const JbdCells cells = four_cells();
@@ -76,20 +83,20 @@ static inline void make_fresh(Battery *b, const char *address, const char *name)
     const JbdCounters counters = {.count = 12, .value = {0, 0, 0, 122, 0, 2, 0, 0, 0, 65535, 0, 1}};
 
     make_waiting(b, address, name);
-    battery_set_stage(b, LINK_UP);
-    battery_set_model(b, &model);
-    battery_set_counters(b, &counters);
-    battery_count_poll(b, 5);
-    battery_count_failure(b, POLL_FAILURE_NOT_CONNECTED, 2);
-    battery_count_failure(b, POLL_FAILURE_TIMEOUT, 1);
-    battery_count_frame_error(b, JBD_ERROR_CHECKSUM);
-    battery_count_session(b, SESSION_RENEWAL);
-    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND - INTERVAL, 0.25);
-    battery_publish(b, &basic, &cells, NOW_US - 2 * SECOND, 12.5);
+    device_set_stage(b, LINK_UP);
+    jbd_set_model(b, &model);
+    jbd_set_counters(b, &counters);
+    device_count_poll(b, 5);
+    device_count_failure(b, POLL_FAILURE_NOT_CONNECTED, 2);
+    device_count_failure(b, POLL_FAILURE_TIMEOUT, 1);
+    jbd_count_error(b, JBD_ERROR_CHECKSUM);
+    device_count_session(b, SESSION_RENEWAL);
+    jbd_publish(b, &basic, &cells, NOW_US - 2 * SECOND - INTERVAL, 0.25);
+    jbd_publish(b, &basic, &cells, NOW_US - 2 * SECOND, 12.5);
 }
 
 /** Sixteen cells, no tail, no sensor, no date, neither model nor counters: a clone. Charging. */
-static inline void make_clone(Battery *b, const char *address, const char *name)
+static inline void make_clone(Device *b, const char *address, const char *name)
 {
     static const uint16_t mv[] = {3301, 3302, 3301, 3303, 3300, 3305, 3302, 3341};
     JbdCells cells = {0};
@@ -108,36 +115,36 @@ static inline void make_clone(Battery *b, const char *address, const char *name)
 
     set_cells(&cells, 16, mv, 8);
     make_waiting(b, address, name);
-    battery_set_stage(b, LINK_UP);
-    battery_count_poll(b, 1);
-    battery_publish(b, &basic, &cells, NOW_US - 9 * SECOND, 0.05);
+    device_set_stage(b, LINK_UP);
+    device_count_poll(b, 1);
+    jbd_publish(b, &basic, &cells, NOW_US - 9 * SECOND, 0.05);
 }
 
 /** As make_fresh(), but the latest readings are a µs too old. */
-static inline void make_stale(Battery *b, const char *address, const char *name)
+static inline void make_stale(Device *b, const char *address, const char *name)
 {
     make_fresh(b, address, name);
-    b->read_at_us = NOW_US - BATTERY_FRESH_INTERVALS * INTERVAL - 1;
-    battery_set_stage(b, LINK_FINDING);
-    battery_set_fault(b, LINK_FAULT_NOT_FOUND, NULL);
+    b->read_at_us = NOW_US - DEVICE_FRESH_INTERVALS * INTERVAL - 1;
+    device_set_stage(b, LINK_FINDING);
+    device_set_fault(b, LINK_FAULT_NOT_FOUND, NULL);
 }
 
 /** As make_fresh(), with every text from outside as bad as it can be. */
-static inline void make_hostile(Battery *b)
+static inline void make_hostile(Device *b)
 {
     JbdModel model = {"\xFF\"\\\n<b>\x01\x1B\x7F\xC3\xA9\xE2\x82\xC2\x85&'"};
 
     make_fresh(b, "A4:C1:38:00:00:09", "a\"b\\c\nd<script>e\xF0\x9F\x94\x8B\xC3");
-    b->identity.shown.has_model = false; /* else it would be shown after an hour */
-    battery_set_model(b, &model);
-    battery_set_fault(b, LINK_FAULT_REFUSED, "</p><img src=x onerror=\"alert('x')\">");
+    state_of(b)->identity.shown.has_model = false; /* else it would be shown after an hour */
+    jbd_set_model(b, &model);
+    device_set_fault(b, LINK_FAULT_REFUSED, "</p><img src=x onerror=\"alert('x')\">");
 }
 
-static inline ExportView make_view(const Battery *const *batteries, size_t n)
+static inline ExportView make_view(const Device *const *devices, size_t n)
 {
     return (ExportView){
-        .batteries = batteries,
-        .n_batteries = n,
+        .devices = devices,
+        .n_devices = n,
         .legacy = TRUE,
         .now_us = NOW_US,
         .started_us = STARTED_US,

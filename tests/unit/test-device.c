@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The battery's state, what is told of its troubles, and the back-off: everything that computes. */
-#include "battery.h"
+#include "device.h"
+#include "jbd/board.h"
 #include "outage.h"
 
 #include <glib.h>
@@ -18,134 +19,134 @@ static JbdBasic with_current(int32_t ma)
 /* 10 V × 1 A × 10 s = 100 J */
 static void test_energy(void)
 {
-    Battery battery;
+    Device device;
     JbdBasic charging = with_current(1000);
     JbdBasic discharging = with_current(-1000);
     JbdBasic resting = with_current(0);
 
-    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 0);
-    battery_publish(&battery, &charging, &cells, 1010 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 100);
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", NULL, 10 * S);
+    jbd_publish(&device, &charging, &cells, 1000 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 0);
+    jbd_publish(&device, &charging, &cells, 1010 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 100);
 
     /* A straight line from +10 W to −10 W crosses zero in the middle. */
-    battery_publish(&battery, &discharging, &cells, 1020 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 125);
-    g_assert_cmpfloat(battery.discharged_joules, ==, 25);
-    battery_publish(&battery, &resting, &cells, 1030 * S, 0.1);
-    g_assert_cmpfloat(battery.discharged_joules, ==, 75);
-    battery_publish(&battery, &charging, &cells, 1040 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 175);
-    g_assert_cmpfloat(battery.discharged_joules, ==, 75);
+    jbd_publish(&device, &discharging, &cells, 1020 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 125);
+    g_assert_cmpfloat(jbd_state(&device)->energy.out_joules, ==, 25);
+    jbd_publish(&device, &resting, &cells, 1030 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.out_joules, ==, 75);
+    jbd_publish(&device, &charging, &cells, 1040 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 175);
+    g_assert_cmpfloat(jbd_state(&device)->energy.out_joules, ==, 75);
 }
 
 /* What is fresh enough to be served is good enough to integrate over, and no more. */
 static void test_lost_polls(void)
 {
-    Battery battery;
+    Device device;
     JbdBasic charging = with_current(1000);
 
-    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
-    g_assert_cmpint(battery.measured_us, ==, 0);
-    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 1); /* the one of 1010 */
-    battery_publish(&battery, &charging, &cells, 1020 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 200);
-    g_assert_cmpint(battery.measured_us, ==, 20 * S);
-    battery_count_failure(&battery, POLL_FAILURE_TIMEOUT, 2);
-    battery_publish(&battery, &charging, &cells, 1050 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 500);
-    g_assert_cmpint(battery.measured_us, ==, 50 * S);
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", NULL, 10 * S);
+    jbd_publish(&device, &charging, &cells, 1000 * S, 0.1);
+    g_assert_cmpint(jbd_state(&device)->energy.measured_us, ==, 0);
+    device_count_failure(&device, POLL_FAILURE_TIMEOUT, 1); /* the one of 1010 */
+    jbd_publish(&device, &charging, &cells, 1020 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 200);
+    g_assert_cmpint(jbd_state(&device)->energy.measured_us, ==, 20 * S);
+    device_count_failure(&device, POLL_FAILURE_TIMEOUT, 2);
+    jbd_publish(&device, &charging, &cells, 1050 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 500);
+    g_assert_cmpint(jbd_state(&device)->energy.measured_us, ==, 50 * S);
 
-    battery_publish(&battery, &charging, &cells, 1080 * S + 1, 0.1); /* longer: not bridged */
-    g_assert_cmpfloat(battery.charged_joules, ==, 500);
-    g_assert_cmpint(battery.measured_us, ==, 50 * S);
-    battery_publish(&battery, &charging, &cells, 1090 * S + 1, 0.1); /* and on */
-    g_assert_cmpfloat(battery.charged_joules, ==, 600);
-    g_assert_cmpint(battery.measured_us, ==, 60 * S);
+    jbd_publish(&device, &charging, &cells, 1080 * S + 1, 0.1); /* longer: not bridged */
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 500);
+    g_assert_cmpint(jbd_state(&device)->energy.measured_us, ==, 50 * S);
+    jbd_publish(&device, &charging, &cells, 1090 * S + 1, 0.1); /* and on */
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 600);
+    g_assert_cmpint(jbd_state(&device)->energy.measured_us, ==, 60 * S);
 }
 
 /* Readings are judged by the interval they were read under, or by a shorter one since. */
 static void test_another_interval(void)
 {
-    Battery battery;
+    Device device;
     JbdBasic charging = with_current(1000);
 
-    battery_init(&battery, "A4:C1:38:00:00:01", NULL, S);
-    battery_publish(&battery, &charging, &cells, 1000 * S, 0.1);
-    battery_configure(&battery, NULL, 60 * S);
-    g_assert_true(battery_is_fresh(&battery, 1003 * S));
-    g_assert_false(battery_is_fresh(&battery, 1003 * S + 1)); /* what is stale stays so */
-    battery_publish(&battery, &charging, &cells, 1009 * S, 0.1);
-    g_assert_cmpfloat(battery.charged_joules, ==, 0); /* nor is it integrated over */
-    g_assert_true(battery_is_fresh(&battery, 1189 * S));
-    g_assert_false(battery_is_fresh(&battery, 1189 * S + 1));
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", NULL, S);
+    jbd_publish(&device, &charging, &cells, 1000 * S, 0.1);
+    device_configure(&device, NULL, 60 * S);
+    g_assert_true(device_is_fresh(&device, 1003 * S));
+    g_assert_false(device_is_fresh(&device, 1003 * S + 1)); /* what is stale stays so */
+    jbd_publish(&device, &charging, &cells, 1009 * S, 0.1);
+    g_assert_cmpfloat(jbd_state(&device)->energy.in_joules, ==, 0); /* nor is it integrated over */
+    g_assert_true(device_is_fresh(&device, 1189 * S));
+    g_assert_false(device_is_fresh(&device, 1189 * S + 1));
 
-    battery_configure(&battery, NULL, S);
-    g_assert_false(battery_is_fresh(&battery, 1012 * S + 1));
-    battery_configure(&battery, NULL, 60 * S);
-    g_assert_false(battery_is_fresh(&battery, 1012 * S + 1));
+    device_configure(&device, NULL, S);
+    g_assert_false(device_is_fresh(&device, 1012 * S + 1));
+    device_configure(&device, NULL, 60 * S);
+    g_assert_false(device_is_fresh(&device, 1012 * S + 1));
 }
 
 static void test_freshness(void)
 {
-    Battery battery;
+    Device device;
     JbdBasic basic = with_current(0);
 
-    battery_init(&battery, "A4:C1:38:00:00:01", "house", 10 * S);
-    g_assert_cmpstr(battery.name, ==, "house");
-    g_assert_false(battery_is_fresh(&battery, 0));
-    battery_publish(&battery, &basic, &cells, 1000 * S, 0.1);
-    g_assert_true(battery_is_fresh(&battery, 1030 * S));
-    g_assert_false(battery_is_fresh(&battery, 1030 * S + 1));
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", "house", 10 * S);
+    g_assert_cmpstr(device.name, ==, "house");
+    g_assert_false(device_is_fresh(&device, 0));
+    jbd_publish(&device, &basic, &cells, 1000 * S, 0.1);
+    g_assert_true(device_is_fresh(&device, 1030 * S));
+    g_assert_false(device_is_fresh(&device, 1030 * S + 1));
 }
 
 static void test_long_texts_are_cut(void)
 {
     g_autofree char *text = g_strnfill(1000, 'x');
-    Battery battery;
+    Device device;
 
-    battery_init(&battery, text, text, S);
-    g_assert_cmpuint(strlen(battery.address), ==, BATTERY_ADDRESS_SIZE - 1);
-    g_assert_cmpuint(strlen(battery.name), ==, BATTERY_NAME_SIZE - 1);
-    battery_set_fault(&battery, LINK_FAULT_LOST, text);
-    g_assert_cmpuint(strlen(battery.detail), ==, BATTERY_DETAIL_SIZE - 1);
-    memcpy(text + BATTERY_DETAIL_SIZE - 2, "\xc3\xa4", 2); /* ä, across the end */
-    battery_set_fault(&battery, LINK_FAULT_LOST, text);
-    g_assert_cmpuint(strlen(battery.detail), ==, BATTERY_DETAIL_SIZE - 2);
-    battery_set_fault(&battery, LINK_FAULT_LOST, "a\nREADY=1\tb\x7f");
-    g_assert_cmpstr(battery.detail, ==, "a READY=1 b ");
-    battery_set_fault(&battery, LINK_FAULT_LOST, NULL);
-    g_assert_cmpstr(battery.detail, ==, link_fault_text(LINK_FAULT_LOST));
+    device_init(&device, &jbd_kind, text, text, S);
+    g_assert_cmpuint(strlen(device.address), ==, DEVICE_ADDRESS_SIZE - 1);
+    g_assert_cmpuint(strlen(device.name), ==, DEVICE_NAME_SIZE - 1);
+    device_set_fault(&device, LINK_FAULT_LOST, text);
+    g_assert_cmpuint(strlen(device.detail), ==, DEVICE_DETAIL_SIZE - 1);
+    memcpy(text + DEVICE_DETAIL_SIZE - 2, "\xc3\xa4", 2); /* ä, across the end */
+    device_set_fault(&device, LINK_FAULT_LOST, text);
+    g_assert_cmpuint(strlen(device.detail), ==, DEVICE_DETAIL_SIZE - 2);
+    device_set_fault(&device, LINK_FAULT_LOST, "a\nREADY=1\tb\x7f");
+    g_assert_cmpstr(device.detail, ==, "a READY=1 b ");
+    device_set_fault(&device, LINK_FAULT_LOST, NULL);
+    g_assert_cmpstr(device.detail, ==, link_fault_text(LINK_FAULT_LOST));
 }
 
 static void test_histogram(void)
 {
-    Battery battery;
+    Device device;
     JbdBasic basic = with_current(0);
 
-    battery_init(&battery, "A4:C1:38:00:00:01", NULL, 10 * S);
-    battery_publish(&battery, &basic, &cells, 1, 0.05); /* bounds belong to their bucket */
-    battery_publish(&battery, &basic, &cells, 2, 0.06);
-    battery_publish(&battery, &basic, &cells, 3, 99);
-    g_assert_cmpuint(battery.poll_duration.count, ==, 3);
-    g_assert_cmpuint(battery.poll_duration.bucket[0], ==, 1);
-    g_assert_cmpuint(battery.poll_duration.bucket[1], ==, 1);
-    g_assert_cmpuint(battery.poll_duration.bucket[BATTERY_N_BUCKETS - 1], ==, 0);
+    device_init(&device, &jbd_kind, "A4:C1:38:00:00:01", NULL, 10 * S);
+    jbd_publish(&device, &basic, &cells, 1, 0.05); /* bounds belong to their bucket */
+    jbd_publish(&device, &basic, &cells, 2, 0.06);
+    jbd_publish(&device, &basic, &cells, 3, 99);
+    g_assert_cmpuint(device.poll_duration.count, ==, 3);
+    g_assert_cmpuint(device.poll_duration.bucket[0], ==, 1);
+    g_assert_cmpuint(device.poll_duration.bucket[1], ==, 1);
+    g_assert_cmpuint(device.poll_duration.bucket[DEVICE_N_BUCKETS - 1], ==, 0);
 }
 
 static void test_full_capacity(void)
 {
     JbdBasic basic = {.nominal_mah = 100000};
 
-    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+    g_assert_cmpuint(jbd_full_mah(&basic), ==, 100000);
     basic.tail.full_charge_mah = 95000; /* not there, so not valid */
-    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+    g_assert_cmpuint(jbd_full_mah(&basic), ==, 100000);
     basic.has_tail = true;
-    g_assert_cmpuint(battery_full_mah(&basic), ==, 95000);
+    g_assert_cmpuint(jbd_full_mah(&basic), ==, 95000);
     basic.tail.full_charge_mah = 0;
-    g_assert_cmpuint(battery_full_mah(&basic), ==, 100000);
+    g_assert_cmpuint(jbd_full_mah(&basic), ==, 100000);
 }
 
 static void test_names(void)

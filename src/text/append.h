@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Appending to a GString inline: what an exposition does thousands of times. (GLib does so itself
  * from 2.76 on.) */
-#ifndef BMS_EXPORT_TEXT_H
-#define BMS_EXPORT_TEXT_H
+#ifndef BMS_TEXT_APPEND_H
+#define BMS_TEXT_APPEND_H
 
 #include <glib.h>
 #include <string.h>

@@ -6,11 +6,11 @@
  * The unit does what it always does, its second attempt included, because a single failure to
  * connect is nothing. What is told as wrong is the failure of the attempt that came furthest.
  */
-#include "check_battery.h"
+#include "check_device.h"
 
 #include "advice.h"
-#include "classify.h"
 #include "fleet/unit.h"
+#include "kind.h"
 
 #include <string.h>
 
@@ -23,14 +23,15 @@ enum {
 
 static const gint64 interval_us = 10 * G_TIME_SPAN_SECOND; /* the default one */
 
-typedef enum { RANGE, CONNECT, SERVICES, NOTIFICATIONS, BASIC, CELLS, N_STEPS } Step;
+/* From FIRST_READ on, one for each read of the kind. */
+typedef guint Step;
+enum { RANGE, CONNECT, SERVICES, NOTIFICATIONS, FIRST_READ };
 
-static const char *const step_names[] = {"range",         "connect", "services",
-                                         "notifications", "03",      "04"};
+static const char *const step_names[FIRST_READ] = {"range", "connect", "services", "notifications"};
 
-struct CheckBattery {
+struct CheckDevice {
     Bluez *bluez;
-    const BatterySpec *spec;
+    const DeviceSpec *spec;
     const char *password;
     Report *report;
     void (*done)(void *user);
@@ -42,7 +43,8 @@ struct CheckBattery {
     guint idle;      /* GLib source: looks at the unit */
     gboolean ending; /* the verdict is told */
 
-    Step next; /* the first that has not been told of */
+    Step next; /* the first that has not been reported */
+    gboolean told_readings;
     LinkStage reached;
     gboolean attempting;
     guint attempts;       /* that have failed */
@@ -51,31 +53,36 @@ struct CheckBattery {
     LinkFault last_fault; /* of that attempt */
 };
 
+static const char *step_name(const CheckDevice *check, Step step)
+{
+    return step < FIRST_READ ? step_names[step] : check->spec->kind->reads[step - FIRST_READ].name;
+}
+
 /* ---- telling --------------------------------------------------------------------------------- */
 
-static char *label(const CheckBattery *check, const char *what)
+static char *label(const CheckDevice *check, const char *what)
 {
     return g_strdup_printf("%s: %s", check->spec->name ? check->spec->name : check->spec->address,
                            what);
 }
 
-static void tell_ok(CheckBattery *check, const char *what, const char *detail)
+static void tell_ok(CheckDevice *check, const char *what, const char *detail)
 {
     g_autofree char *name = label(check, what);
 
     report_ok(check->report, name, detail);
 }
 
-static void tell_note(CheckBattery *check, const char *what, const char *detail)
+static void tell_note(CheckDevice *check, const char *what, const char *detail)
 {
     g_autofree char *name = label(check, what);
 
     report_note(check->report, name, detail);
 }
 
-static void tell_wrong(CheckBattery *check, Step step, const char *detail, const char *remedy)
+static void tell_wrong(CheckDevice *check, Step step, const char *detail, const char *remedy)
 {
-    g_autofree char *name = label(check, step_names[step]);
+    g_autofree char *name = label(check, step_name(check, step));
     char buffer[FAULT_REMEDY_SIZE];
 
     report_wrong(check->report, name, detail,
@@ -83,24 +90,24 @@ static void tell_wrong(CheckBattery *check, Step step, const char *detail, const
 }
 
 /* Everything before @a step has gone well. */
-static void tell_passed(CheckBattery *check, Step step)
+static void tell_passed(CheckDevice *check, Step step)
 {
     for (; check->next < step; check->next++)
-        tell_ok(check, step_names[check->next], NULL);
+        tell_ok(check, step_name(check, check->next), NULL);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static gboolean on_done(gpointer user)
 {
-    CheckBattery *check = user;
+    CheckDevice *check = user;
 
     check->idle = 0;
     check->done(check->user);
     return G_SOURCE_REMOVE;
 }
 
-static void finish(CheckBattery *check)
+static void finish(CheckDevice *check)
 {
     g_clear_handle_id(&check->timer, g_source_remove);
     g_clear_handle_id(&check->idle, g_source_remove);
@@ -108,7 +115,7 @@ static void finish(CheckBattery *check)
 }
 
 /* All is told. */
-static void end_unit(CheckBattery *check)
+static void end_unit(CheckDevice *check)
 {
     check->ending = TRUE;
     g_clear_handle_id(&check->timer, g_source_remove);
@@ -122,87 +129,79 @@ static void end_unit(CheckBattery *check)
 static const Step passed_at[LINK_N_STAGES] = {
     [LINK_RESOLVING] = SERVICES,
     [LINK_SUBSCRIBING] = NOTIFICATIONS,
-    [LINK_UP] = BASIC,
+    [LINK_UP] = FIRST_READ,
 };
 
 /* The step that an attempt which came to check->reached has not got over. */
-static Step step_after(const CheckBattery *check)
+static Step step_after(const CheckDevice *check)
 {
     Step step = passed_at[check->reached] ? passed_at[check->reached] : CONNECT;
+    guint asked = unit_asked(check->unit);
 
-    return step == BASIC && unit_asked(check->unit) == JBD_CELLS ? CELLS : step;
+    return step == FIRST_READ && check->spec->kind->reads[asked].required ? step + asked : step;
 }
 
-static void tell_failure(CheckBattery *check)
+static void tell_failure(CheckDevice *check)
 {
     tell_passed(check, check->failed);
     tell_wrong(check, check->failed, check->failure, link_fault_remedy(check->last_fault));
     end_unit(check);
 }
 
-static void take_failure(CheckBattery *check)
+static void take_failure(CheckDevice *check)
 {
-    const Battery *battery = unit_battery(check->unit);
+    const Device *device = unit_device(check->unit);
     Step step = step_after(check);
 
     check->attempting = FALSE;
     check->attempts++;
     if (!check->failure || step >= check->failed) {
         g_free(check->failure);
-        check->failure = g_strdup(battery->detail);
-        check->last_fault = battery->fault;
+        check->failure = g_strdup(device->detail);
+        check->last_fault = device->fault;
         check->failed = step;
     }
-    if (check->attempts >= MAX_ATTEMPTS || !link_fault_traits(battery->fault)->transient)
+    if (check->attempts >= MAX_ATTEMPTS || !link_fault_traits(device->fault)->transient)
         tell_failure(check);
 }
 
-static void tell_readings(CheckBattery *check)
+/* What a read has brought, or that it has brought nothing. */
+static void tell_read(CheckDevice *check, guint read)
 {
-    const Battery *battery = unit_battery(check->unit);
-    const JbdCells *cells = &battery->cells;
-    unsigned low = cells->count ? cells->mv[0] : 0;
-    unsigned high = low;
-    g_autofree char *basic = unit_readings_text(check->unit);
+    const Kind *kind = check->spec->kind;
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    for (unsigned i = 0; i < cells->count; i++) {
-        low = MIN(low, cells->mv[i]);
-        high = MAX(high, cells->mv[i]);
-    }
+    if (kind->append_read(text, unit_device(check->unit), read))
+        tell_ok(check, kind->reads[read].name, text->len > 0 ? text->str : NULL);
+    else
+        tell_note(check, kind->reads[read].name, "not answered; not every board has it");
+}
 
-    g_autofree char *voltages =
-        g_strdup_printf("%u cells, %.3f V to %.3f V", cells->count, low / 1000.0, high / 1000.0);
+static void tell_reads(CheckDevice *check, gboolean required)
+{
+    const KindRead *reads = check->spec->kind->reads;
 
-    tell_passed(check, BASIC);
-    tell_ok(check, step_names[BASIC], basic);
-    tell_ok(check, step_names[CELLS], voltages);
-    check->next = N_STEPS;
+    for (guint read = 0; reads[read].name; read++)
+        if (reads[read].required == required)
+            tell_read(check, read);
+}
+
+static void tell_readings(CheckDevice *check)
+{
+    tell_passed(check, FIRST_READ);
+    tell_reads(check, TRUE);
+    check->told_readings = TRUE;
     if (check->failure) {
         g_autofree char *text = g_strdup_printf("it took a second attempt: %s", check->failure);
 
-        tell_note(check, step_names[check->failed], text);
+        tell_note(check, step_name(check, check->failed), text);
     }
-}
-
-static void tell_optional(CheckBattery *check)
-{
-    const Battery *battery = unit_battery(check->unit);
-    static const char absent[] = "not answered; not every board has it";
-
-    if (battery->has_model)
-        tell_ok(check, "05", battery->model.text);
-    else
-        tell_note(check, "05", absent);
-    if (battery->has_counters)
-        tell_ok(check, "AA", NULL);
-    else
-        tell_note(check, "AA", absent);
 }
 
 static gboolean on_look(gpointer user)
 {
-    CheckBattery *check = user;
-    const Battery *battery = unit_battery(check->unit);
+    CheckDevice *check = user;
+    const Device *device = unit_device(check->unit);
 
     check->idle = 0;
     if (check->ending) {
@@ -212,16 +211,16 @@ static gboolean on_look(gpointer user)
     }
     if (check->attempting)
         tell_passed(check, passed_at[check->reached]);
-    if (battery->has_readings) {
-        if (check->next < N_STEPS)
+    if (device->has_readings) {
+        if (!check->told_readings)
             tell_readings(check);
         if (unit_is_resting(check->unit)) {
-            tell_optional(check);
+            tell_reads(check, FALSE);
             end_unit(check);
         }
     } else if (check->attempting &&
-               (battery->fault == LINK_FAULT_REFUSES ||
-                (battery->stage == LINK_CLOSED && battery->fault != LINK_FAULT_NONE))) {
+               (device->fault == LINK_FAULT_REFUSES ||
+                (device->stage == LINK_CLOSED && device->fault != LINK_FAULT_NONE))) {
         take_failure(check);
     }
     return G_SOURCE_REMOVE;
@@ -229,8 +228,8 @@ static gboolean on_look(gpointer user)
 
 static void on_unit_changed(void *user)
 {
-    CheckBattery *check = user;
-    LinkStage stage = unit_battery(check->unit)->stage;
+    CheckDevice *check = user;
+    LinkStage stage = unit_device(check->unit)->stage;
 
     if (stage == LINK_WAITING) {
         check->attempting = TRUE;
@@ -250,9 +249,9 @@ static void on_nothing(void *user)
 }
 
 /* What reaches beyond this battery is not for a doctor to do. */
-static gboolean on_recover(void *user, const Battery *battery, RecoveryAction action)
+static gboolean on_recover(void *user, const Device *device, RecoveryAction action)
 {
-    (void)user, (void)battery, (void)action;
+    (void)user, (void)device, (void)action;
     return FALSE;
 }
 
@@ -273,30 +272,29 @@ static const UnitHost unit_host = {
 
 static gboolean on_limit(gpointer user)
 {
-    CheckBattery *check = user;
-    const Battery *battery = unit_battery(check->unit);
+    CheckDevice *check = user;
+    const Device *device = unit_device(check->unit);
 
     check->timer = 0;
     if (!check->failure) {
         check->failed = MAX(step_after(check), check->next);
         check->failure =
             g_strdup_printf("no end within %d s: %s", LIMIT_SECONDS,
-                            *battery->detail ? battery->detail : link_stage_name(battery->stage));
-        check->last_fault = battery->fault;
+                            *device->detail ? device->detail : link_stage_name(device->stage));
+        check->last_fault = device->fault;
     }
-    if (check->next < N_STEPS)
+    if (!check->told_readings)
         tell_failure(check);
     else
         end_unit(check);
     return G_SOURCE_REMOVE;
 }
 
-static void begin_unit(CheckBattery *check)
+static void begin_unit(CheckDevice *check)
 {
     const PollerConfig config = {.interval_us = interval_us, .seed = g_random_int()};
 
-    check->unit =
-        unit_new(check->bluez, check->spec->address, check->spec->name, &config, &unit_host, check);
+    check->unit = unit_new(check->bluez, check->spec, &config, &unit_host, check);
     unit_set_password(check->unit, check->password);
     check->timer = g_timeout_add_seconds(LIMIT_SECONDS, on_limit, check);
     unit_start(check->unit);
@@ -304,7 +302,7 @@ static void begin_unit(CheckBattery *check)
 
 /* ---- range ----------------------------------------------------------------------------------- */
 
-static const ScanDevice *find_device(const CheckBattery *check)
+static const ScanDevice *find_device(const CheckDevice *check)
 {
     for (guint i = 0; i < bluez_scan_count(check->scan); i++) {
         const ScanDevice *device = bluez_scan_device(check->scan, i);
@@ -317,7 +315,7 @@ static const ScanDevice *find_device(const CheckBattery *check)
 
 static void on_scan_changed(void *user)
 {
-    CheckBattery *check = user;
+    CheckDevice *check = user;
     const ScanDevice *device = find_device(check);
 
     if (device && (device->heard || device->connected))
@@ -325,18 +323,18 @@ static void on_scan_changed(void *user)
 }
 
 /* Another make would only be found to be silent, or to have other services. */
-static void tell_make(CheckBattery *check, const ScanDevice *device)
+static void tell_make(CheckDevice *check, const ScanDevice *device)
 {
     GString *why = g_string_new(NULL);
     const char *make;
 
-    if (classify(device, &make, why) == KIND_FOREIGN)
+    if (likeness_judge(device, &make, why) == LIKENESS_FOREIGN)
         tell_note(check, "make", why->str);
     g_string_free(why, TRUE);
 }
 
 /* @return whether it can be gone on */
-static gboolean judge_range(CheckBattery *check, const char *reason)
+static gboolean judge_range(CheckDevice *check, const char *reason)
 {
     const ScanDevice *device = find_device(check);
     g_autofree char *signal = NULL;
@@ -364,14 +362,14 @@ static gboolean judge_range(CheckBattery *check, const char *reason)
     signal = g_strdup_printf(
         "%d dBm%s", device->rssi,
         device->rssi <= WEAK_DBM ? ", which is weak: move the adapter closer to the battery" : "");
-    tell_ok(check, step_names[RANGE], signal);
+    tell_ok(check, step_name(check, RANGE), signal);
     tell_make(check, device);
     return TRUE;
 }
 
 static void on_scan_ended(void *user, const char *reason)
 {
-    CheckBattery *check = user;
+    CheckDevice *check = user;
     gboolean good;
 
     g_clear_handle_id(&check->timer, g_source_remove);
@@ -387,7 +385,7 @@ static const ScanEvents scan_events = {.changed = on_scan_changed, .ended = on_s
 
 static gboolean on_range_limit(gpointer user)
 {
-    CheckBattery *check = user;
+    CheckDevice *check = user;
 
     check->timer = 0;
     bluez_scan_stop(check->scan);
@@ -396,10 +394,10 @@ static gboolean on_range_limit(gpointer user)
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, const char *password,
-                                Report *report, void (*done)(void *user), void *user)
+CheckDevice *check_device_new(Bluez *bluez, const DeviceSpec *spec, const char *password,
+                              Report *report, void (*done)(void *user), void *user)
 {
-    CheckBattery *check = g_new0(CheckBattery, 1);
+    CheckDevice *check = g_new0(CheckDevice, 1);
 
     check->bluez = bluez;
     check->spec = spec;
@@ -413,7 +411,7 @@ CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, const cha
     return check;
 }
 
-void check_battery_free(CheckBattery *check)
+void check_device_free(CheckDevice *check)
 {
     g_clear_handle_id(&check->timer, g_source_remove);
     g_clear_handle_id(&check->idle, g_source_remove);
@@ -424,7 +422,7 @@ void check_battery_free(CheckBattery *check)
     g_free(check);
 }
 
-void check_battery_stop(CheckBattery *check)
+void check_device_stop(CheckDevice *check)
 {
     if (check->ending)
         return;
@@ -435,7 +433,7 @@ void check_battery_stop(CheckBattery *check)
         bluez_scan_stop(check->scan);
 }
 
-void check_battery_bluez_changed(CheckBattery *check)
+void check_device_bluez_changed(CheckDevice *check)
 {
     /* The unit hears of it itself. */
     if (!check->unit && bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers as text. Nothing here depends on the locale, and nothing allocates but @a out itself. */
-#ifndef BMS_EXPORT_NUMBER_H
-#define BMS_EXPORT_NUMBER_H
+#ifndef BMS_TEXT_NUMBER_H
+#define BMS_TEXT_NUMBER_H
 
 #include <glib.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
  * ranges of addresses belong to makers of radio modules (A4:C1:38 is Telink's), which are in
  * thermometers and lamps too: alone they are weak.
  */
-#include "classify.h"
+#include "board.h"
 
 static const char *const jbd_names[] = {"xiaoxiang*", "JBD-*", "SP??S*", "AP2?S*",
                                         "DP04S*",     "LT-*",  "LT40AH"};
@@ -72,26 +72,26 @@ static gboolean is_foreign(const ScanDevice *device, const char **make, GString 
     return FALSE;
 }
 
-static Kind judge(const ScanDevice *device, gboolean named, gboolean in_range)
+static Likeness judge(const ScanDevice *device, gboolean named, gboolean in_range)
 {
     if (device->services & SCAN_SERVICE_FF00 || named)
-        return KIND_JBD;
+        return LIKENESS_LIKELY;
     if (device->services & SCAN_SERVICE_FFF0)
-        return in_range ? KIND_JBD : KIND_MAYBE;
+        return in_range ? LIKENESS_LIKELY : LIKENESS_MAYBE;
     /* A board that is there advertises its service; what has other ones instead is none. */
-    return in_range && device->services == 0 ? KIND_MAYBE : KIND_OTHER;
+    return in_range && device->services == 0 ? LIKENESS_MAYBE : LIKENESS_OTHER;
 }
 
-Kind classify(const ScanDevice *device, const char **make, GString *why)
+Likeness jbd_judge(const ScanDevice *device, const char **make, GString *why)
 {
     gboolean named = has_jbd_name(device);
     const char *range = range_of(device);
-    Kind kind;
+    Likeness likeness;
 
     *make = "-";
     if (is_foreign(device, make, why))
-        return KIND_FOREIGN;
-    kind = judge(device, named, range != NULL);
+        return LIKENESS_FOREIGN;
+    likeness = judge(device, named, range != NULL);
     if (device->services & SCAN_SERVICE_FF00)
         add(why, "service FF00", "");
     if (device->services & SCAN_SERVICE_FFF0)
@@ -100,9 +100,9 @@ Kind classify(const ScanDevice *device, const char **make, GString *why)
         add(why, "name", "");
     if (range)
         add(why, "address ", range);
-    if (kind == KIND_JBD)
+    if (likeness == LIKENESS_LIKELY)
         *make = "JBD";
-    if (kind == KIND_MAYBE)
+    if (likeness == LIKENESS_MAYBE)
         *make = "maybe";
-    return kind;
+    return likeness;
 }

@@ -4,7 +4,7 @@
 
 #include "export.h"
 
-#include "text.h"
+#include "append.h"
 
 #define REPLACEMENT_CHARACTER "\xEF\xBF\xBD" /* U+FFFD */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the board measures and reports, and what follows from it. */
-#include "family.h"
-#include "number.h"
+#include "metrics.h"
+
+#include "text/number.h"
 
 /* ---- derived ------------------------------------------------------------------------------- */
 
@@ -13,85 +14,84 @@ static int64_t seconds_to_move(int64_t mah, int64_t ma)
     return (mah * SECONDS_PER_HOUR + ma / 2) / ma;
 }
 
-int64_t readings_seconds_to_full(const JbdBasic *basic)
+int64_t jbd_seconds_to_full(const JbdBasic *basic)
 {
-    const int64_t missing_mah = (int64_t)battery_full_mah(basic) - basic->remaining_mah;
+    const int64_t missing_mah = (int64_t)jbd_full_mah(basic) - basic->remaining_mah;
 
     if (basic->current_ma <= 0 || missing_mah <= 0)
         return -1;
     return seconds_to_move(missing_mah, basic->current_ma);
 }
 
-int64_t readings_seconds_to_empty(const JbdBasic *basic)
+int64_t jbd_seconds_to_empty(const JbdBasic *basic)
 {
     if (basic->current_ma >= 0 || basic->remaining_mah == 0)
         return -1;
     return seconds_to_move(basic->remaining_mah, -(int64_t)basic->current_ma);
 }
 
-void readings_format_date(char text[READINGS_DATE_SIZE], unsigned year, unsigned month,
-                          unsigned day)
+void jbd_format_date(char text[JBD_DATE_SIZE], unsigned year, unsigned month, unsigned day)
 {
     text[0] = '\0';
     if (year > 0)
-        g_snprintf(text, READINGS_DATE_SIZE, "%04u-%02u-%02u", year, month, day);
+        g_snprintf(text, JBD_DATE_SIZE, "%04u-%02u-%02u", year, month, day);
 }
 
-void readings_format_version(char text[READINGS_VERSION_SIZE], unsigned version)
+void jbd_format_version(char text[JBD_VERSION_SIZE], unsigned version)
 {
-    g_snprintf(text, READINGS_VERSION_SIZE, "%u.%u", version >> 4, version & 0x0F);
+    g_snprintf(text, JBD_VERSION_SIZE, "%u.%u", version >> 4, version & 0x0F);
 }
 
 /* ---- pack ---------------------------------------------------------------------------------- */
 
-static void pack_voltage(Sink *sink, const Battery *battery)
+static void pack_voltage(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.pack_mv, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.pack_mv, 3);
 }
 
-static void pack_current(Sink *sink, const Battery *battery)
+static void pack_current(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.current_ma, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.current_ma, 3);
 }
 
-static void pack_power(Sink *sink, const Battery *battery)
+static void pack_power(Sink *sink, const Device *device)
 {
-    sink_real(sink, NO_LABEL, battery_power(&battery->basic));
+    sink_real(sink, NO_LABEL, jbd_power(&jbd_state(device)->basic));
 }
 
-static void state_of_charge(Sink *sink, const Battery *battery)
+static void state_of_charge(Sink *sink, const Device *device)
 {
-    const uint8_t percent = battery->basic.soc_percent;
+    const uint8_t percent = jbd_state(device)->basic.soc_percent;
 
     if (jbd_soc_is_possible(percent))
         sink_decimal(sink, NO_LABEL, MIN(percent, 100), 2);
 }
 
-static void remaining_capacity(Sink *sink, const Battery *battery)
+static void remaining_capacity(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.remaining_mah, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.remaining_mah, 3);
 }
 
-static void nominal_capacity(Sink *sink, const Battery *battery)
+static void nominal_capacity(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.nominal_mah, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.nominal_mah, 3);
 }
 
-static void charge_cycles(Sink *sink, const Battery *battery)
+static void charge_cycles(Sink *sink, const Device *device)
 {
-    sink_integer(sink, NO_LABEL, battery->basic.cycles);
+    sink_integer(sink, NO_LABEL, jbd_state(device)->basic.cycles);
 }
 
-static void time_to_full(Sink *sink, const Battery *battery)
+static void time_to_full(Sink *sink, const Device *device)
 {
-    const int64_t seconds = readings_seconds_to_full(&battery->basic);
+    const int64_t seconds = jbd_seconds_to_full(&jbd_state(device)->basic);
     if (seconds >= 0)
         sink_integer(sink, NO_LABEL, seconds);
 }
 
-static void time_to_empty(Sink *sink, const Battery *battery)
+static void time_to_empty(Sink *sink, const Device *device)
 {
-    const int64_t seconds = readings_seconds_to_empty(&battery->basic);
+    const int64_t seconds = jbd_seconds_to_empty(&jbd_state(device)->basic);
     if (seconds >= 0)
         sink_integer(sink, NO_LABEL, seconds);
 }
@@ -104,85 +104,89 @@ static void format_ordinal(char text[NUMBER_SIZE], unsigned index)
     number_format_unsigned(text, index + 1);
 }
 
-static void cell_voltage(Sink *sink, const Battery *battery)
+static void cell_voltage(Sink *sink, const Device *device)
 {
-    for (unsigned i = 0; i < battery->cells.count; i++) {
+    for (unsigned i = 0; i < jbd_state(device)->cells.count; i++) {
         char cell[NUMBER_SIZE];
 
         format_ordinal(cell, i);
-        if (jbd_cell_is_possible(battery->cells.mv[i]))
-            sink_decimal(sink, LABEL("cell", cell), battery->cells.mv[i], 3);
+        if (jbd_cell_is_possible(jbd_state(device)->cells.mv[i]))
+            sink_decimal(sink, LABEL("cell", cell), jbd_state(device)->cells.mv[i], 3);
     }
 }
 
-static void cell_balancing(Sink *sink, const Battery *battery)
+static void cell_balancing(Sink *sink, const Device *device)
 {
-    for (unsigned i = 0; i < battery->cells.count; i++) {
+    for (unsigned i = 0; i < jbd_state(device)->cells.count; i++) {
         char cell[NUMBER_SIZE];
 
         format_ordinal(cell, i);
-        sink_integer(sink, LABEL("cell", cell), battery->basic.balancing >> i & 1);
+        sink_integer(sink, LABEL("cell", cell), jbd_state(device)->basic.balancing >> i & 1);
     }
 }
 
-static void temperature(Sink *sink, const Battery *battery)
+static void temperature(Sink *sink, const Device *device)
 {
-    for (unsigned i = 0; i < battery->basic.sensor_count; i++) {
+    for (unsigned i = 0; i < jbd_state(device)->basic.sensor_count; i++) {
         char sensor[NUMBER_SIZE];
 
         format_ordinal(sensor, i);
-        if (jbd_temperature_is_possible(battery->basic.temperature_dc[i]))
-            sink_decimal(sink, LABEL("sensor", sensor), battery->basic.temperature_dc[i], 1);
+        if (jbd_temperature_is_possible(jbd_state(device)->basic.temperature_dc[i]))
+            sink_decimal(sink, LABEL("sensor", sensor), jbd_state(device)->basic.temperature_dc[i],
+                         1);
     }
 }
 
 /* ---- protection ---------------------------------------------------------------------------- */
 
-static void protection_active(Sink *sink, const Battery *battery)
+static void protection_active(Sink *sink, const Device *device)
 {
     for (unsigned i = 0; i < JBD_N_PROTECTIONS; i++)
         sink_integer(sink, LABEL("protection", jbd_protection_name(i)),
-                     battery->basic.protection >> i & 1);
+                     jbd_state(device)->basic.protection >> i & 1);
 }
 
-static void fet_enabled(Sink *sink, const Battery *battery)
+static void fet_enabled(Sink *sink, const Device *device)
 {
-    sink_integer(sink, LABEL("fet", "charge"), (battery->basic.fet & JBD_FET_CHARGE) != 0);
-    sink_integer(sink, LABEL("fet", "discharge"), (battery->basic.fet & JBD_FET_DISCHARGE) != 0);
+    sink_integer(sink, LABEL("fet", "charge"),
+                 (jbd_state(device)->basic.fet & JBD_FET_CHARGE) != 0);
+    sink_integer(sink, LABEL("fet", "discharge"),
+                 (jbd_state(device)->basic.fet & JBD_FET_DISCHARGE) != 0);
 }
 
 /** Absent on boards that do not have them, and from then on there once the board has shown that. */
-static void function_active(Sink *sink, const Battery *battery)
+static void function_active(Sink *sink, const Device *device)
 {
-    for (unsigned i = 0; battery->has_functions && i < JBD_N_FUNCTIONS; i++)
+    for (unsigned i = 0; jbd_state(device)->has_functions && i < JBD_N_FUNCTIONS; i++)
         sink_integer(sink, LABEL("function", jbd_function_name(i)),
-                     battery->basic.fet >> (JBD_FET_FIRST_FUNCTION + i) & 1);
+                     jbd_state(device)->basic.fet >> (JBD_FET_FIRST_FUNCTION + i) & 1);
 }
 
 /* ---- tail of newer firmware ---------------------------------------------------------------- */
 
-static void full_charge_capacity(Sink *sink, const Battery *battery)
+static void full_charge_capacity(Sink *sink, const Device *device)
 {
-    if (battery->basic.has_tail)
-        sink_decimal(sink, NO_LABEL, battery->basic.tail.full_charge_mah, 3);
+    if (jbd_state(device)->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.tail.full_charge_mah, 3);
 }
 
-static void alarm_active(Sink *sink, const Battery *battery)
+static void alarm_active(Sink *sink, const Device *device)
 {
-    for (unsigned i = 0; battery->basic.has_tail && i < JBD_N_PROTECTIONS; i++)
-        sink_integer(sink, LABEL("alarm", jbd_alarm_name(i)), battery->basic.tail.alarms >> i & 1);
+    for (unsigned i = 0; jbd_state(device)->basic.has_tail && i < JBD_N_PROTECTIONS; i++)
+        sink_integer(sink, LABEL("alarm", jbd_alarm_name(i)),
+                     jbd_state(device)->basic.tail.alarms >> i & 1);
 }
 
-static void humidity(Sink *sink, const Battery *battery)
+static void humidity(Sink *sink, const Device *device)
 {
-    if (battery->basic.has_tail)
-        sink_decimal(sink, NO_LABEL, battery->basic.tail.humidity_percent, 2);
+    if (jbd_state(device)->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.tail.humidity_percent, 2);
 }
 
-static void balance_current(Sink *sink, const Battery *battery)
+static void balance_current(Sink *sink, const Device *device)
 {
-    if (battery->basic.has_tail)
-        sink_decimal(sink, NO_LABEL, battery->basic.tail.balance_current_ma, 3);
+    if (jbd_state(device)->basic.has_tail)
+        sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.tail.balance_current_ma, 3);
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -240,4 +244,4 @@ static const Family families[] = {
     },
 };
 
-const FamilyTable export_readings = {families, G_N_ELEMENTS(families), FALSE};
+const FamilyTable jbd_reading_families = {families, G_N_ELEMENTS(families)};

@@ -5,7 +5,7 @@
  * What cannot be is left out here too, with all that is made of it: that program would have shown
  * it.
  */
-#include "family.h"
+#include "metrics.h"
 
 /** Python's round(): to the nearest decimal of the exact binary value. */
 static double round_to(double value, unsigned decimals)
@@ -28,82 +28,84 @@ static double sum_of_cells(const JbdCells *cells)
     return sum;
 }
 
-static double rounded_power(const Battery *battery)
+static double rounded_power(const Device *device)
 {
-    return round_to(sum_of_cells(&battery->cells) * (battery->basic.current_ma / 1000.0), 1);
+    return round_to(sum_of_cells(&jbd_state(device)->cells) *
+                        (jbd_state(device)->basic.current_ma / 1000.0),
+                    1);
 }
 
-static void last_update(Sink *sink, const Battery *battery)
+static void last_update(Sink *sink, const Device *device)
 {
-    sink_moment(sink, NO_LABEL, battery->read_at_us);
+    sink_moment(sink, NO_LABEL, device->read_at_us);
 }
 
-static void ah_percent(Sink *sink, const Battery *battery)
+static void ah_percent(Sink *sink, const Device *device)
 {
-    const double remaining = battery->basic.remaining_mah / 1000.0;
-    const double full = battery->basic.nominal_mah / 1000.0;
+    const double remaining = jbd_state(device)->basic.remaining_mah / 1000.0;
+    const double full = jbd_state(device)->basic.nominal_mah / 1000.0;
 
     if (full > 0)
         sink_real(sink, NO_LABEL, round_to(remaining / full * 100, 2));
 }
 
-static void ah_remaining(Sink *sink, const Battery *battery)
+static void ah_remaining(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.remaining_mah, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.remaining_mah, 3);
 }
 
-static void ah_full(Sink *sink, const Battery *battery)
+static void ah_full(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.nominal_mah, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.nominal_mah, 3);
 }
 
-static void voltage(Sink *sink, const Battery *battery)
+static void voltage(Sink *sink, const Device *device)
 {
-    if (!jbd_cells_are_possible(&battery->cells))
+    if (!jbd_cells_are_possible(&jbd_state(device)->cells))
         return;
-    sink_real(sink, NO_LABEL, sum_of_cells(&battery->cells));
+    sink_real(sink, NO_LABEL, sum_of_cells(&jbd_state(device)->cells));
 }
 
-static void current(Sink *sink, const Battery *battery)
+static void current(Sink *sink, const Device *device)
 {
-    sink_decimal(sink, NO_LABEL, battery->basic.current_ma, 3);
+    sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.current_ma, 3);
 }
 
-static void power(Sink *sink, const Battery *battery)
+static void power(Sink *sink, const Device *device)
 {
-    if (!jbd_cells_are_possible(&battery->cells))
+    if (!jbd_cells_are_possible(&jbd_state(device)->cells))
         return;
-    sink_real(sink, NO_LABEL, rounded_power(battery));
+    sink_real(sink, NO_LABEL, rounded_power(device));
 }
 
-static void temperature(Sink *sink, const Battery *battery)
+static void temperature(Sink *sink, const Device *device)
 {
     const unsigned sensor = sink->family->index;
 
-    if (sensor < battery->basic.sensor_count &&
-        jbd_temperature_is_possible(battery->basic.temperature_dc[sensor]))
-        sink_decimal(sink, NO_LABEL, battery->basic.temperature_dc[sensor], 1);
+    if (sensor < jbd_state(device)->basic.sensor_count &&
+        jbd_temperature_is_possible(jbd_state(device)->basic.temperature_dc[sensor]))
+        sink_decimal(sink, NO_LABEL, jbd_state(device)->basic.temperature_dc[sensor], 1);
 }
 
-static void cycles(Sink *sink, const Battery *battery)
+static void cycles(Sink *sink, const Device *device)
 {
-    sink_integer(sink, NO_LABEL, battery->basic.cycles);
+    sink_integer(sink, NO_LABEL, jbd_state(device)->basic.cycles);
 }
 
-static void mode(Sink *sink, const Battery *battery)
+static void mode(Sink *sink, const Device *device)
 {
-    if (!jbd_cells_are_possible(&battery->cells))
+    if (!jbd_cells_are_possible(&jbd_state(device)->cells))
         return;
-    const gboolean charging = rounded_power(battery) >= 0;
+    const gboolean charging = rounded_power(device) >= 0;
 
     sink_integer(sink, LABEL("bms_mode", "discharging"), !charging);
     sink_integer(sink, LABEL("bms_mode", "charging"), charging);
 }
 
-static void time_left(Sink *sink, const Battery *battery)
+static void time_left(Sink *sink, const Device *device)
 {
-    const int64_t to_full = readings_seconds_to_full(&battery->basic);
-    const int64_t to_empty = readings_seconds_to_empty(&battery->basic);
+    const int64_t to_full = jbd_seconds_to_full(&jbd_state(device)->basic);
+    const int64_t to_empty = jbd_seconds_to_empty(&jbd_state(device)->basic);
 
     if (to_full >= 0)
         sink_integer(sink, LABEL("mode", "charging"), to_full);
@@ -111,27 +113,28 @@ static void time_left(Sink *sink, const Battery *battery)
         sink_integer(sink, LABEL("mode", "discharging"), to_empty);
 }
 
-static void cell_voltage(Sink *sink, const Battery *battery)
+static void cell_voltage(Sink *sink, const Device *device)
 {
     const unsigned cell = sink->family->index;
 
-    if (cell < battery->cells.count && jbd_cell_is_possible(battery->cells.mv[cell]))
-        sink_decimal(sink, NO_LABEL, battery->cells.mv[cell], 3);
+    if (cell < jbd_state(device)->cells.count &&
+        jbd_cell_is_possible(jbd_state(device)->cells.mv[cell]))
+        sink_decimal(sink, NO_LABEL, jbd_state(device)->cells.mv[cell], 3);
 }
 
-static void balance_status(Sink *sink, const Battery *battery)
+static void balance_status(Sink *sink, const Device *device)
 {
-    const unsigned n = MAX(8, battery->cells.count); /* it always had eight */
+    const unsigned n = MAX(8, jbd_state(device)->cells.count); /* it always had eight */
 
     for (unsigned i = 0; i < n; i++) {
         char cell[sizeof "celbals[4294967295]"];
 
         g_snprintf(cell, sizeof cell, "celbals[%u]", i + 1);
-        sink_integer(sink, LABEL("cell", cell), battery->basic.balancing >> i & 1);
+        sink_integer(sink, LABEL("cell", cell), jbd_state(device)->basic.balancing >> i & 1);
     }
 }
 
-static void state(Sink *sink, const Battery *battery)
+static void state(Sink *sink, const Device *device)
 {
     /* Bits 0 to 12 of the protection word, in that program's spelling. */
     static const char *const names[] = {
@@ -143,12 +146,12 @@ static void state(Sink *sink, const Battery *battery)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
-        sink_integer(sink, LABEL("state", names[i]), battery->basic.protection >> i & 1);
+        sink_integer(sink, LABEL("state", names[i]), jbd_state(device)->basic.protection >> i & 1);
 }
 
-static void fet_status(Sink *sink, const Battery *battery)
+static void fet_status(Sink *sink, const Device *device)
 {
-    const uint8_t fet = battery->basic.fet;
+    const uint8_t fet = jbd_state(device)->basic.fet;
 
     sink_integer(sink, LABEL("fetst", "FET_charging"), (fet & JBD_FET_CHARGE) != 0);
     sink_integer(sink, LABEL("fetst", "FET_discharging"), (fet & JBD_FET_DISCHARGE) != 0);
@@ -234,4 +237,4 @@ static const Family families[] = {
             "Whether a FET lets current through (1) or blocks it (0)."),
 };
 
-const FamilyTable export_legacy = {families, G_N_ELEMENTS(families), TRUE};
+const FamilyTable jbd_legacy_families = {families, G_N_ELEMENTS(families)};

@@ -3,8 +3,8 @@
  * A metric family is a row in a table: its name, what it means and how to get its samples. The
  * tables are chapters of one; whoever adds a metric adds a row, and both formats have it.
  */
-#ifndef BMS_EXPORT_FAMILY_H
-#define BMS_EXPORT_FAMILY_H
+#ifndef BMS_FAMILY_H
+#define BMS_FAMILY_H
 
 #include "export.h"
 
@@ -19,7 +19,7 @@ typedef enum {
     FAMILY_N_TYPES
 } FamilyType;
 
-/** When a battery has samples of a family at all. */
+/** When a device has samples of a family at all. */
 typedef enum {
     FAMILY_ALWAYS,
     FAMILY_ONCE_READ,   /**< from the first readings on, for good */
@@ -28,7 +28,7 @@ typedef enum {
 
 typedef struct Family Family;
 
-/** At most one label comes with a sample besides the battery's. */
+/** At most one label comes with a sample besides the device's. */
 typedef struct {
     const char *name;  /**< NULL for none */
     const char *value; /**< any text, unless it is plain */
@@ -63,24 +63,28 @@ typedef struct {
     void (*sample)(Sink *sink, SinkLabel label, Number number);
     /** A sample of 1 that is there for its labels. */
     void (*labels)(Sink *sink, const SinkLabel *labels, size_t n);
-    void (*histogram)(Sink *sink, const BatteryHistogram *histogram);
+    void (*histogram)(Sink *sink, const DeviceHistogram *histogram);
 } SinkOps;
 
 struct Sink {
     const SinkOps *ops;
     const ExportView *view;
     const ProcessStat *process;
-    const Family *family;   /**< whose samples are being taken */
-    const Battery *battery; /**< whose, or NULL */
+    const Family *family; /**< whose samples are being taken */
+    const char *prefix;   /**< of its name, or NULL if that is complete */
+    const char *label;    /**< of the device's name in labels */
+    const Device *device; /**< whose samples, or NULL where no label tells */
 };
 
 struct Family {
-    const char *name; /**< as in OpenMetrics: without _total and _info, which the type brings */
+    /** As in OpenMetrics: without _total and _info, which the type brings. Without the kind's
+     * prefix in the table of what every kind has. */
+    const char *name;
     FamilyType type;
     const char *unit; /**< NULL, or what the name ends in */
     FamilyWhen when;
-    void (*emit)(Sink *sink, const Battery *battery); /**< for each battery, or … */
-    void (*emit_once)(Sink *sink);                    /**< … for the process as a whole */
+    void (*emit)(Sink *sink, const Device *device); /**< for each device, or … */
+    void (*emit_once)(Sink *sink);                  /**< … for the process as a whole */
     unsigned index; /**< for what emit() makes of it where several rows share one */
     const char *help;
 };
@@ -88,12 +92,10 @@ struct Family {
 typedef struct {
     const Family *families;
     size_t n;
-    gboolean legacy; /**< names of bms-shed: with a single battery no label tells which */
 } FamilyTable;
 
-extern const FamilyTable export_readings;
-extern const FamilyTable export_status;
-extern const FamilyTable export_legacy;
+extern const FamilyTable export_common;   /**< of each kind of device */
+extern const FamilyTable export_exporter; /**< of this program */
 extern const FamilyTable export_process;
 
 /** Takes the samples of all families that are due into @a sink, in the order of the tables. */
@@ -129,24 +131,9 @@ static inline void sink_labels(Sink *sink, const SinkLabel *labels, size_t n)
     sink->ops->labels(sink, labels, n);
 }
 
-static inline void sink_histogram(Sink *sink, const BatteryHistogram *histogram)
+static inline void sink_histogram(Sink *sink, const DeviceHistogram *histogram)
 {
     sink->ops->histogram(sink, histogram);
 }
-
-/* What more than one table, and the page, make of readings. */
-
-/** Seconds until full or empty at the present current; −1 while it does not flow that way. */
-int64_t readings_seconds_to_full(const JbdBasic *basic);
-int64_t readings_seconds_to_empty(const JbdBasic *basic);
-
-enum { READINGS_DATE_SIZE = sizeof "65535-255-255", READINGS_VERSION_SIZE = sizeof "15.15" };
-
-/** "2024-03-18", or "" for the year 0: the board does not tell. */
-void readings_format_date(char text[READINGS_DATE_SIZE], unsigned year, unsigned month,
-                          unsigned day);
-
-/** "2.10" */
-void readings_format_version(char text[READINGS_VERSION_SIZE], unsigned version);
 
 #endif

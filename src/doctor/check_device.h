@@ -4,30 +4,30 @@
  * do notifications come on, are the registers answered. A scan and a Unit go it; this tells how far
  * they came.
  */
-#ifndef BMS_CHECK_BATTERY_H
-#define BMS_CHECK_BATTERY_H
+#ifndef BMS_CHECK_DEVICE_H
+#define BMS_CHECK_DEVICE_H
 
 #include "bluez.h"
 #include "cli/options.h"
 #include "report.h"
 
-typedef struct CheckBattery CheckBattery;
+typedef struct CheckDevice CheckDevice;
 
 /**
  * Begins at once; only while bluez_fault() is LINK_FAULT_NONE.
  * @param password NULL for none; valid until it is done
  * @param done called once, from the main loop, when it is over and the link is closed
  */
-CheckBattery *check_battery_new(Bluez *bluez, const BatterySpec *spec, const char *password,
-                                Report *report, void (*done)(void *user), void *user);
+CheckDevice *check_device_new(Bluez *bluez, const DeviceSpec *spec, const char *password,
+                              Report *report, void (*done)(void *user), void *user);
 
 /** Once done, or at any time, giving up at once. */
-void check_battery_free(CheckBattery *check);
+void check_device_free(CheckDevice *check);
 
 /** Ends it without a further line; done() is called within a bounded time. */
-void check_battery_stop(CheckBattery *check);
+void check_device_stop(CheckDevice *check);
 
 /** bluez_fault() has changed. */
-void check_battery_bluez_changed(CheckBattery *check);
+void check_device_bluez_changed(CheckDevice *check);
 
 #endif
