@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * doc/METRICS.md is complete and says nothing else: every metric, and every value of the labels
- * that the program makes up itself, stands there, and none that does not exist.
+ * doc/METRICS.md lists every metric and every value of the labels that the program defines itself,
+ * doc/TROUBLESHOOTING.md lists every fault with its text, and neither lists anything else.
  */
 #include "family.h"
 #include "unit/export-devices.h"
 
 #include <string.h>
 
-#define METRICS "doc/METRICS.md"
+#define METRICS         "doc/METRICS.md"
+#define TROUBLESHOOTING "doc/TROUBLESHOOTING.md"
 
 static char *load(const char *path)
 {
@@ -196,7 +197,7 @@ static void test_labels(void)
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(GHashTable) real = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-        for (char **line = lines + 2; *line; line++) /* behind the head of the table */
+        for (char **line = lines + 2; *line; line++) /* after the head of the table */
             if (g_str_has_prefix(*line, "| `") && strchr(*line + 3, '`'))
                 g_hash_table_add(documented,
                                  g_strndup(*line + 3, (gsize)(strchr(*line + 3, '`') - *line - 3)));
@@ -210,10 +211,47 @@ static void test_labels(void)
     }
 }
 
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* The tables between the two marks, as "`text` | `name`". */
+static GHashTable *documented_faults(const char *text)
+{
+    static const char begin_mark[] = "<!-- faults -->", end_mark[] = "<!-- end of faults -->";
+    const char *begin = strstr(text, begin_mark), *end = strstr(text, end_mark);
+    GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    if (!begin || !end || end < begin)
+        g_error("%s has no \"%s\" … \"%s\"", TROUBLESHOOTING, begin_mark, end_mark);
+
+    g_autofree char *tables = g_strndup(begin, (gsize)(end - begin));
+    g_autoptr(GRegex) row =
+        g_regex_new("^\\| (`[^|]*` \\| `[^|]*`) \\|", G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+
+    for (g_regex_match(row, tables, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL))
+        g_hash_table_add(set, g_match_info_fetch(match, 1));
+    return set;
+}
+
+static void test_faults(void)
+{
+    g_autofree char *text = load(TROUBLESHOOTING);
+    g_autoptr(GHashTable) documented = documented_faults(text);
+    g_autoptr(GHashTable) real = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = LINK_FAULT_NONE + 1; i < LINK_N_FAULTS; i++)
+        g_hash_table_add(real, g_strdup_printf("`%s` | `%s`", link_fault_text((LinkFault)i),
+                                               link_fault_name((LinkFault)i)));
+    assert_subset(real, documented, TROUBLESHOOTING " does not have");
+    assert_subset(documented, real, TROUBLESHOOTING " has what does not exist");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/documents/metrics", test_metrics);
     g_test_add_func("/documents/labels", test_labels);
+    g_test_add_func("/documents/faults", test_faults);
     return g_test_run();
 }
