@@ -50,7 +50,7 @@ static gboolean add_device(Options *options, const char *argument, GError **erro
     char address[18];
 
     if (!bluez_parse_address(text ? text : argument, address)) {
-        value_wrong(error, "\"%s\" is not a Bluetooth address; say for example A4:C1:38:01:02:03",
+        value_wrong(error, "\"%s\" is not a Bluetooth address; for example A4:C1:38:01:02:03",
                     text ? text : argument);
         return FALSE;
     }
@@ -60,11 +60,11 @@ static gboolean add_device(Options *options, const char *argument, GError **erro
         const DeviceSpec *other = devices->pdata[i];
 
         if (strcmp(other->address, address) == 0) {
-            value_wrong(error, "%s is given twice", address);
+            value_wrong(error, "%s is listed twice", address);
             return FALSE;
         }
         if (name_is_same(other->name ? other->name : other->address, name ? name : address)) {
-            value_wrong(error, "the name \"%s\" is given to two batteries", name ? name : address);
+            value_wrong(error, "the name \"%s\" is used for two batteries", name ? name : address);
             return FALSE;
         }
     }
@@ -84,11 +84,11 @@ static gboolean add_device(Options *options, const char *argument, GError **erro
     return TRUE;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------- */
+/* ---- all options ----------------------------------------------------------------------------- */
 
-/* What GOption puts the words into, before anything is checked. */
+/* The raw texts from GOption, before anything is checked. */
 typedef struct {
-    Config *config; /* what a file says, or NULL; its words are among the others */
+    Config *config; /* the configuration file, or NULL; its words have been merged into argv */
     char *config_path;
     char *interval;
     char *renew;
@@ -118,20 +118,20 @@ static const char *scanned_device(const Words *words)
     return words->addresses ? words->addresses[0] : NULL;
 }
 
-/* Which of the modes it is to run in, and whether they have the batteries that they need. */
+/* At most one mode, and the batteries that it needs. */
 static gboolean check_mode(Options *options, const Words *words, GError **error)
 {
     gboolean devices = (words->addresses && words->addresses[0]) ||
                        (words->config && words->config->devices->len > 0);
 
     if (options->once + options->check + (words->scan != NULL) > 1) {
-        value_wrong(error, "only one of --once, --scan and --check can be done at a time");
+        value_wrong(error, "only one of --once, --scan and --check can be used at a time");
         return FALSE;
     }
     if (words->scan && scanned_device(words)) {
         value_wrong(error,
-                    "--scan takes no battery, it lists what is in range; to look for what is "
-                    "wrong with one: bms-exporter --check %s",
+                    "--scan takes no battery, it lists the devices in range; to check a battery: "
+                    "bms-exporter --check %s",
                     scanned_device(words));
         return FALSE;
     }
@@ -140,7 +140,7 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
                value_check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
                                  error);
     if (!devices && !options->check) {
-        value_wrong(error, "no battery given; say its Bluetooth address, for example "
+        value_wrong(error, "no battery given; pass its Bluetooth address, for example "
                            "bms-exporter A4:C1:38:01:02:03; --scan finds it");
         return FALSE;
     }
@@ -160,7 +160,7 @@ static gboolean parse_renew(const char *text, gint64 *us, GError **error)
             value_check_range("--session.renew", text, *us, min_renew_us, max_renew_us, error));
 }
 
-/* One that the file has a group for. */
+/* A battery that the file has a group for. */
 static gboolean add_config_device(Options *options, const ConfigDevice *device, GError **error)
 {
     g_autofree char *argument = device->name ? g_strconcat(device->address, "=", device->name, NULL)
@@ -200,7 +200,7 @@ static gboolean check(Options *options, Words *words, GError **error)
 
     if (!check_mode(options, words, error))
         return FALSE;
-    /* These two say themselves what they find. */
+    /* These two print their findings themselves. */
     if (!words->log_level && (options->check || options->scan_us))
         level = "error";
     if (!parse_interval(interval, &options->interval_us, error) ||
@@ -233,7 +233,7 @@ static gboolean check(Options *options, Words *words, GError **error)
     return !options->adapter || value_check_adapter(&options->adapter, error);
 }
 
-/* GOption does not mind a value behind a switch, as in --once=no. */
+/* GOption accepts a value after a switch, as in --once=no. */
 static gboolean check_switches(const GOptionEntry *entries, char **argv, GError **error)
 {
     for (int i = 1; argv[i] && strcmp(argv[i], "--") != 0; i++) {
@@ -263,7 +263,7 @@ static gboolean take_scan(const char *option, const char *value, gpointer data, 
     return TRUE;
 }
 
-/* Callbacks among them get @a words. */
+/* Callbacks among @a entries get @a words as their data. */
 static void add_entries(GOptionContext *context, const GOptionEntry *entries, Words *words)
 {
     GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, words, NULL);
@@ -299,8 +299,8 @@ static const char *find_config(char **argv)
     return NULL;
 }
 
-/* The words of the file and then those of the command line, which has the last word: of an option
- * that both have, the file's are left out. */
+/* The words of the file, then those of the command line, which takes precedence: an option that
+ * both have is taken from the command line only. */
 static char **join_words(const Config *config, char **argv)
 {
     GPtrArray *words = g_ptr_array_new();
@@ -324,31 +324,30 @@ static gboolean parse_words(Options *options, Words *words, char **argv, GError 
     } scan_callback = {.function = take_scan};
     const GOptionEntry entries[] = {
         {"web.listen-address", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->listen,
-         "Where to serve, may be repeated (default " DEFAULT_LISTEN ", every address)",
+         "Address to serve on, repeatable (default " DEFAULT_LISTEN ", all addresses)",
          "[HOST]:PORT"},
         {"web.telemetry-path", 0, 0, G_OPTION_ARG_STRING, &options->telemetry_path,
          "Path of the metrics (default " DEFAULT_PATH ")", "PATH"},
         {"adapter", 0, 0, G_OPTION_ARG_STRING, &options->adapter,
-         "Bluetooth adapter (default: the first that is on)", "hciN|ADDRESS"},
+         "Bluetooth adapter (default: the first one that is powered)", "hciN|ADDRESS"},
         {"battery.password-file", 0, 0, G_OPTION_ARG_FILENAME, &options->password_file,
-         "File with the batteries' passwords", "FILE"},
+         "File with the passwords of the batteries", "FILE"},
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &words->config_path,
-         "File with these options and batteries; SIGHUP reads it again", "FILE"},
+         "File with options and batteries; SIGHUP reloads it", "FILE"},
         {"poll.interval", 0, 0, G_OPTION_ARG_STRING, &words->interval,
          "Time between two polls (default " DEFAULT_INTERVAL " s)", "TIME"},
         {"session.renew", 0, 0, G_OPTION_ARG_STRING, &words->renew,
-         "Age at which the connection is renewed, 0 for never (default " DEFAULT_RENEW " s)",
-         "TIME"},
+         "Age at which a connection is renewed, 0 for never (default " DEFAULT_RENEW " s)", "TIME"},
         {"link", 0, 0, G_OPTION_ARG_STRING, &words->link,
-         "auto, keep or per-poll: whether connections are kept from poll to poll (default auto: "
-         "while the adapter has room)",
+         "Whether connections are kept between polls: auto, keep or per-poll (default auto: "
+         "while the adapter can hold them all)",
          "MODE"},
         {"link.release-time", 0, 0, G_OPTION_ARG_STRING, &words->release,
-         "How long SIGUSR1 lets go of all batteries (default " DEFAULT_RELEASE " s)", "TIME"},
+         "How long SIGUSR1 releases all batteries (default " DEFAULT_RELEASE " s)", "TIME"},
         {"recover.power-cycle", 0, 0, G_OPTION_ARG_NONE, &options->power_cycle,
-         "Switch the adapter off and on when nothing milder helps, every 5 min at most", NULL},
+         "Switch the adapter off and on as a last resort, at most every 5 min", NULL},
         {"recover.command", 0, 0, G_OPTION_ARG_STRING, &options->recover_command,
-         "Run this when nothing milder helps, every 10 min at most", "COMMAND"},
+         "Run a command as a last resort, at most every 10 min", "COMMAND"},
         {"metrics.no-legacy", 0, 0, G_OPTION_ARG_NONE, &words->no_legacy,
          "Leave out the metric names of bms-shed", NULL},
         {"log.level", 0, 0, G_OPTION_ARG_STRING, &words->log_level,
@@ -356,11 +355,12 @@ static gboolean parse_words(Options *options, Words *words, char **argv, GError 
         {"once", 0, 0, G_OPTION_ARG_NONE, &options->once,
          "Poll once, print the metrics and exit (0, or 1 with the reason)", NULL},
         {"scan", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, scan_callback.pointer,
-         "List the devices in range (default " DEFAULT_SCAN
-         " s) and exit (0, or 1 if none is a JBD)",
+         "List the devices in range (TIME is optional, default " DEFAULT_SCAN
+         " s) and exit (0, or 1 if no JBD board is among them)",
          "TIME"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &options->check,
-         "Check each step of the way to the batteries, say what mends it, and exit (0, or 1)",
+         "Check each step on the way to the batteries, say how to fix what fails, and exit (0, or "
+         "1)",
          NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &words->version, "Print the version and exit", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words->addresses, NULL, NULL},
@@ -382,7 +382,7 @@ static gboolean parse_words(Options *options, Words *words, char **argv, GError 
         "Reads JBD battery management systems over Bluetooth LE and serves their readings\n"
         "as Prometheus metrics.");
     g_option_context_set_description(
-        context, "TIME is in seconds, or with a unit: 500ms, 10s, 10m, 1h.\n"
+        context, "TIME is in seconds or has a unit: 500ms, 10s, 10m, 1h.\n"
                  "Two batteries: bms-exporter A4:C1:38:01:02:03=house A4:C1:38:01:02:04=starter");
     add_entries(context, entries, words);
     return g_option_context_parse_strv(context, &joined, error);
@@ -401,7 +401,7 @@ static void words_clear(Words *words)
     g_strfreev(words->addresses);
 }
 
-/* Wrong or not, @a options is to be cleared afterwards. */
+/* @a options must be cleared afterwards, also on failure. */
 static gboolean load(Options *options, char **argv, gboolean *version, GError **error)
 {
     Words words = {0};
@@ -415,7 +415,7 @@ static gboolean load(Options *options, char **argv, gboolean *version, GError **
     options->argv = g_strdupv(argv);
     *version = words.version;
     words_clear(&words);
-    /* One line, whatever was typed. */
+    /* The message stays one line, whatever was typed. */
     for (char *c = good ? NULL : (*error)->message; c && *c; c++)
         *c = g_ascii_iscntrl(*c) ? '?' : *c;
     return good;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the values of options look like. */
+/* Syntax and bounds of the options' values. */
 #include "values.h"
 
 #include "bluez.h"
@@ -34,8 +34,8 @@ gboolean value_parse_duration(const char *option, const char *text, gint64 *us, 
             return TRUE;
         }
     }
-    value_wrong(error, "%s: \"%s\" is not a time; say for example 10, 10s, 500ms, 10m or 1h",
-                option, text);
+    value_wrong(error, "%s: \"%s\" is not a time; for example 10, 10s, 500ms, 10m or 1h", option,
+                text);
     return FALSE;
 }
 
@@ -53,13 +53,13 @@ gboolean value_check_path(const char *path, GError **error)
 {
     if (path[0] != '/' || path[1] == '\0' || strpbrk(path, "?# \t\r\n\"<>\\%") ||
         !g_str_is_ascii(path) || strlen(path) > 255) {
-        value_wrong(error, "--web.telemetry-path: \"%s\" is not a path; say for example /metrics",
+        value_wrong(error, "--web.telemetry-path: \"%s\" is not a valid path; for example /metrics",
                     path);
         return FALSE;
     }
     if (g_str_has_prefix(path, "/-/")) {
         value_wrong(error,
-                    "--web.telemetry-path: paths below /-/ are taken, say for example /metrics");
+                    "--web.telemetry-path: paths below /-/ are reserved; for example /metrics");
         return FALSE;
     }
     return TRUE;
@@ -101,6 +101,7 @@ gboolean value_check_adapter(char **adapter, GError **error)
     if (g_str_has_prefix(*adapter, "hci") && *digits && strlen(digits) <= 4 &&
         strspn(digits, "0123456789") == strlen(digits))
         return TRUE;
-    value_wrong(error, "--adapter: \"%s\" is neither like hci0 nor an adapter's address", *adapter);
+    value_wrong(error, "--adapter: \"%s\" is neither a name like hci0 nor an adapter address",
+                *adapter);
     return FALSE;
 }

@@ -194,12 +194,12 @@ mistake('a switch that is neither', '[exporter]\nrecover.power-cycle = maybe\n' 
         'recover.power-cycle: say true or false')
 mistake('unknown key of a battery', group(ADDRESS, colour='red'),
         'colour: a battery has name, poll.interval and session.renew')
-mistake('twice the same battery', group(ADDRESS) + group(ADDRESS.lower()), 'is given twice')
+mistake('twice the same battery', group(ADDRESS) + group(ADDRESS.lower()), 'is listed twice')
 mistake('a bad interval of a battery', group(ADDRESS, **{'poll.interval': '1ms'}), 'out of range')
 mistake('no group', 'poll.interval = 1\n', 'conf: ')
 mistake('control characters', '[exporter]\nlog.level = a\\nb\n' + group(ADDRESS), 'none of debug')
 mistake('bytes that are no UTF-8', '[exporter]\nadapter = \udcff\n'.encode(
-    'utf-8', 'surrogateescape').decode('latin-1') + group(ADDRESS), 'neither like hci0')
+    'utf-8', 'surrogateescape').decode('latin-1') + group(ADDRESS), 'neither a name like hci0')
 mistake('too long', '# %s\n' % ('x' * 70000), 'longer than 64 KiB')
 
 

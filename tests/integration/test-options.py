@@ -40,7 +40,7 @@ def wrong(name, expected, *arguments):
 
 wrong('no battery', 'no battery given; .*A4:C1:38')
 wrong('an empty address', '"" is not a Bluetooth address', '')
-wrong('a word', '"battery" is not a Bluetooth address; say for example', 'battery')
+wrong('a word', '"battery" is not a Bluetooth address; for example', 'battery')
 wrong('an address that is too short', 'is not a Bluetooth address', 'A4:C1:38:00:00')
 wrong('an address that is too long', 'is not a Bluetooth address', ADDRESS + ':01')
 wrong('an address with a digit too few', 'is not a Bluetooth address', 'A4:C1:38:00:00:1')
@@ -49,13 +49,13 @@ wrong('an address without colons', 'is not a Bluetooth address', ADDRESS.replace
 wrong('an address with a letter', 'is not a Bluetooth address', 'G4:C1:38:00:00:01')
 wrong('an address with a blank', 'is not a Bluetooth address', ADDRESS + ' ')
 wrong('an address with a newline', 'is not a Bluetooth address', ADDRESS + '\n')
-wrong('the same address twice', ADDRESS + ' is given twice', ADDRESS, ADDRESS)
-wrong('the same address twice, in another case', 'is given twice', ADDRESS, ADDRESS.lower())
-wrong('the same name twice', 'the name "x" is given to two', ADDRESS + '=x', ADDRESS2 + '=x')
-wrong('an address as the name of another', 'is given to two', ADDRESS, ADDRESS2 + '=' + ADDRESS)
-wrong('a name in another normalization', 'is given to two', ADDRESS + '=caf\u00e9',
+wrong('the same address twice', ADDRESS + ' is listed twice', ADDRESS, ADDRESS)
+wrong('the same address twice, in another case', 'is listed twice', ADDRESS, ADDRESS.lower())
+wrong('the same name twice', 'the name "x" is used for two', ADDRESS + '=x', ADDRESS2 + '=x')
+wrong('an address as the name of another', 'is used for two', ADDRESS, ADDRESS2 + '=' + ADDRESS)
+wrong('a name in another normalization', 'is used for two', ADDRESS + '=caf\u00e9',
       ADDRESS2 + '=cafe\u0301')
-wrong('an address as the name of another, in another case', 'is given to two', ADDRESS,
+wrong('an address as the name of another, in another case', 'is used for two', ADDRESS,
       ADDRESS2 + '=' + ADDRESS.lower())
 wrong('a name with a C1 control', 'control characters', ADDRESS + '=a\u0085b')
 wrong('two names that differ in C1 controls', 'control characters', ADDRESS + '=a\u0080b',
