@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# "make help" lists the targets; the text behind "##" is what it prints.
+# "make help" lists the targets with the text after "##".
 
 VERSION := 0.1.0
 
@@ -248,7 +248,7 @@ compile_commands.json: build/build-version.h FORCE ## write what clangd and othe
 print-flags: build/build-version.h
 	@echo $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(TEST_CFLAGS)
 
-lint: build/tools/promtool ## check format, warnings, static analysis and documents
+lint: build/bms-exporter build/tools/promtool ## check format, warnings, static analysis and documents
 	@prove -v tests/lint
 
 format: ## format the C files
