@@ -3,17 +3,7 @@
  * What to do about a battery that is not read, as a policy that only computes: events in, an action
  * and a delay out. It neither waits nor connects, so each of its decisions can be tested in a line.
  *
- * The ladder, from the mildest rung to the last. Failures are counted since the latest complete
- * poll; a rung is climbed only for faults that it can help against.
- *
- *   retry          a question goes unanswered: ask again over the same link
- *   reconnect      each failure: a new link, after a delay
- *   remove_device  3rd, or 2nd if it refuses notifications: BlueZ forgets the device, finds it anew
- *   power_cycle    5th: the adapter is switched off and on
- *   command        7th: what the operator has given for this
- *   tell           8th: a person is told what to do; once, until the battery is read again
- *
- * After the 8th it begins anew below, and so on for ever: nothing makes it give up.
+ * The ladder of actions, from the mildest to the last, is in doc/DESIGN.md, section "Recovery".
  */
 #ifndef BMS_RECOVERY_H
 #define BMS_RECOVERY_H
@@ -45,8 +35,8 @@ typedef struct {
     int64_t max_delay_us; /**< longest delay between two attempts */
     unsigned attempts;    /**< in a row, since the last valid frame: how long to wait */
     unsigned failures;    /**< in a row, since the last complete poll: how far up the ladder */
-    bool told;            /**< since the last complete poll */
-    bool removed;         /**< the device, on this way up the ladder */
+    bool told;            /**< a person was told since the last complete poll */
+    bool removed;         /**< BlueZ was made to forget the device on this way up the ladder */
     LinkFault fault;      /**< the last one */
     uint32_t random;      /**< state of the generator that jitters the delays; never 0 */
 } Recovery;
@@ -85,7 +75,7 @@ void recovery_on_kick(Recovery *recovery);
  * link down, then 1 s doubling up to the longest; up to 20 % less, at random.
  *
  * @param spent_us how long the attempt has taken that failed. It counts towards the distance, for
- * what it is there to spare are attempts that fail at once; but the moment for BlueZ remains.
+ * it is there to space attempts that fail at once; the moment for BlueZ remains.
  */
 RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault, int64_t spent_us);
 
