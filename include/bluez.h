@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bluetooth LE through BlueZ on D-Bus: the system bus, bluetoothd, the adapter, and links to
- * devices. All of BlueZ's peculiarities live behind this header; JBD and metrics do not exist here.
+ * devices. All peculiarities of BlueZ are hidden by this header; it does not know JBD or metrics.
  *
  * Everything is asynchronous and runs in the thread-default main context.
  */

@@ -22,7 +22,7 @@ typedef enum {
 /** When a device has samples of a family at all. */
 typedef enum {
     FAMILY_ALWAYS,
-    FAMILY_ONCE_READ,   /**< from the first readings on, for good */
+    FAMILY_ONCE_READ,   /**< from the first readings on */
     FAMILY_WHILE_FRESH, /**< measurements: an old value that looks alive is worse than none */
 } FamilyWhen;
 
@@ -70,10 +70,10 @@ struct Sink {
     const SinkOps *ops;
     const ExportView *view;
     const ProcessStat *process;
-    const Family *family; /**< whose samples are being taken */
-    const char *prefix;   /**< of its name, or NULL if that is complete */
-    const char *label;    /**< of the device's name in labels */
-    const Device *device; /**< whose samples, or NULL where no label tells */
+    const Family *family; /**< the family whose samples are being visited */
+    const char *prefix;   /**< prefix of the family's name, or NULL if that is complete */
+    const char *label;    /**< name of the label that holds the device's name */
+    const Device *device; /**< the device they belong to, or NULL if no label names one */
 };
 
 struct Family {

@@ -13,7 +13,7 @@
 typedef enum {
     LINK_FAULT_NONE,        /**< closed because link->close() was called */
     LINK_FAULT_BUS,         /**< no D-Bus system bus */
-    LINK_FAULT_BLUEZ,       /**< nobody owns org.bluez: bluetoothd is not running, or has gone */
+    LINK_FAULT_BLUEZ,       /**< nobody owns org.bluez: bluetoothd is not running */
     LINK_FAULT_HUNG,        /**< bluetoothd does not answer */
     LINK_FAULT_DENIED,      /**< the bus does not let us talk to bluetoothd */
     LINK_FAULT_ADAPTER,     /**< no such adapter */
@@ -30,31 +30,31 @@ typedef enum {
     LINK_FAULT_LOCKED,      /**< another client of bluetoothd has acquired the notifications */
     LINK_FAULT_WRITE,       /**< writing failed although the link is there */
     LINK_FAULT_LOST,        /**< the connection broke */
-    /* On a link that is up, found out by whoever talks over it: */
+    /* Detected by the poller on a link that is up: */
     LINK_FAULT_SILENT,    /**< requests are not answered */
     LINK_FAULT_ECHO,      /**< requests come back instead of answers */
     LINK_FAULT_NOISE,     /**< answers arrive corrupted */
     LINK_FAULT_MALFORMED, /**< answers are sound, but their content is not what it should be */
-    LINK_FAULT_REFUSES,   /**< the board answers that it will not */
+    LINK_FAULT_REFUSES,   /**< the board answers with an error status */
     LINK_FAULT_FOREIGN,   /**< it speaks another protocol */
-    /* It lets only those in who know a secret: */
-    LINK_FAULT_PASSWORD_WANTED, /**< and none is known */
+    /* The board requires a secret: */
+    LINK_FAULT_PASSWORD_WANTED, /**< it requires a password, and none is known */
     LINK_FAULT_PASSWORD_WRONG,  /**< it refuses the password */
-    LINK_FAULT_PAIRING_WANTED,  /**< it wants to be paired, and no passkey is known */
+    LINK_FAULT_PAIRING_WANTED,  /**< it requires pairing, and no passkey is known */
     LINK_FAULT_PAIRING,         /**< pairing failed */
     LINK_N_FAULTS
 } LinkFault;
 
-/** Where the fault lies. Those up to FAULT_LAYER_POWER are in the way of every link. */
+/** Where the fault lies. Those up to FAULT_LAYER_POWER block every link. */
 typedef enum {
     FAULT_LAYER_NONE,
     FAULT_LAYER_BUS,        /**< the D-Bus system bus */
     FAULT_LAYER_BLUETOOTHD, /**< the daemon */
     FAULT_LAYER_POLICY,     /**< what the bus or a security module permits */
     FAULT_LAYER_ADAPTER,
-    FAULT_LAYER_POWER,      /**< of the adapter */
-    FAULT_LAYER_CONNECTION, /**< to this device */
-    FAULT_LAYER_TALK,       /**< over a link that is up */
+    FAULT_LAYER_POWER,      /**< the adapter is not powered */
+    FAULT_LAYER_CONNECTION, /**< the connection to this device */
+    FAULT_LAYER_TALK,       /**< the protocol over a link that is up */
     FAULT_LAYER_SECRET,     /**< password or pairing */
 } FaultLayer;
 
@@ -67,7 +67,7 @@ typedef enum {
     SESSION_LINK_LOSS, /**< the connection broke */
     SESSION_ADAPTER,   /**< the adapter was off or gone */
     SESSION_TURN,      /**< links are not kept from poll to poll */
-    SESSION_RELEASE,   /**< it had been let go for another client */
+    SESSION_RELEASE,   /**< it was released for another client */
     SESSION_BLUEZ,     /**< bluetoothd or the bus was gone */
     SESSION_N_REASONS
 } SessionReason;
@@ -75,7 +75,7 @@ typedef enum {
 /** Name for the label ("link_loss"). */
 const char *session_reason_name(SessionReason reason);
 
-/** What a fault means for everybody who has to do with it. A row of the table. */
+/** A row of the table: what a fault means to each part of the program. */
 typedef struct {
     const char *name;      /**< for labels ("not_found") */
     const char *text;      /**< what a person reads ("not found: out of range, …") */
@@ -91,8 +91,8 @@ typedef struct {
     bool cycle;          /**< switching the adapter off and on may help */
     bool command;        /**< the operator's command may help */
 
-    bool hopeless;  /**< it does not go away while somebody waits at the prompt */
-    bool transient; /**< a single one means nothing: worth another try before it is reported */
+    bool hopeless;  /**< waiting does not help: --once and --check give up */
+    bool transient; /**< a single one is no evidence: --check tries again before it reports it */
 } FaultTraits;
 
 /** The row of a fault. */
@@ -103,8 +103,8 @@ const FaultTraits *link_fault_traits(LinkFault fault);
 const char *link_fault_name(LinkFault fault);
 const char *link_fault_text(LinkFault fault);
 
-/** Has "ADDRESS" where the battery's address belongs: for people it goes through
- * fault_remedy_fill(). */
+/** Contains "ADDRESS" as a placeholder for the battery's address; fault_remedy_fill() replaces
+ * it. */
 const char *link_fault_remedy(LinkFault fault);
 
 /** Room for any remedy of the table, filled in. */
@@ -118,7 +118,7 @@ enum { FAULT_REMEDY_SIZE = 256 };
 const char *fault_remedy_fill(const char *remedy, const char *address,
                               char buffer[FAULT_REMEDY_SIZE]);
 
-/** Whether it stands in the way of every link: the bus, bluetoothd or the adapter. */
+/** Whether it blocks every link: the bus, bluetoothd or the adapter. */
 bool link_fault_is_general(LinkFault fault);
 
 #endif

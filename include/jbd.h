@@ -209,7 +209,7 @@ enum {
     JBD_FET_TENFOLD = 1 << 7, /**< current and capacity come in units of 100 mA and 100 mAh */
 };
 
-/** Tail of newer firmware behind the temperatures of register 0x03. */
+/** Tail of newer firmware after the temperatures of register 0x03. */
 typedef struct {
     uint8_t humidity_percent;
     uint16_t alarms; /**< bit n is jbd_alarm_name(n) */
@@ -236,7 +236,7 @@ typedef struct {
     uint8_t cell_count;  /**< as the board says here; the payload of 0x04 is what counts */
     uint8_t sensor_count;
     bool has_tail;
-    bool tail_refused; /**< something of a tail's size came and contradicts the rest */
+    bool tail_refused; /**< a tail of a known size contradicts the rest of the frame */
     JbdTail tail;
     int32_t temperature_dc[JBD_MAX_SENSORS]; /**< 0.1 °C; an open NTC input reads −300 */
 } JbdBasic;

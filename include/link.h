@@ -15,7 +15,7 @@
 /** How far a link has come. */
 typedef enum {
     LINK_CLOSED,
-    LINK_WAITING, /**< for the radio: another link is being set up */
+    LINK_WAITING, /**< waiting for the radio: another link is being set up */
     LINK_FINDING, /**< looking for the device, by discovery if BlueZ does not know it */
     LINK_CONNECTING,
     LINK_RESOLVING,   /**< connected, GATT services being discovered */
@@ -39,7 +39,7 @@ typedef struct {
     void (*chunk)(void *user, const uint8_t *data, size_t size);
     /** The link is closed, for good until the next open(). @a detail may be NULL. */
     void (*down)(void *user, LinkFault fault, const char *detail);
-    /** Something that stood in the way has gone (an adapter is on again): worth trying now. */
+    /** An obstacle is gone, for example an adapter is powered again: try now. */
     void (*kick)(void *user);
 } LinkEvents;
 
@@ -50,7 +50,7 @@ typedef struct {
  * close() may be called at any time after open() and brings down() about, within a bounded time.
  */
 typedef struct {
-    /** @param afresh forget first what the system remembers of the device, and find it anew */
+    /** @param afresh first make the system forget the device and rediscover it */
     void (*open)(void *link, bool afresh);
     /** Writes one request, without waiting for it to arrive. Only while the link is up. */
     void (*write)(void *link, const uint8_t *data, size_t size);

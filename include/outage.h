@@ -14,21 +14,21 @@
 /** What is worth a line in the log. */
 typedef enum {
     OUTAGE_NOTHING,
-    OUTAGE_BEGAN,    /**< something went wrong that was right */
-    OUTAGE_CHANGED,  /**< it is wrong in another way, for the first time in this outage */
-    OUTAGE_UNSTABLE, /**< the latest outage had hardly ended; OUTAGE_ENDED is the next news */
+    OUTAGE_BEGAN,    /**< a fault began */
+    OUTAGE_CHANGED,  /**< another fault, for the first time in this outage */
+    OUTAGE_UNSTABLE, /**< a fault soon after the last outage; OUTAGE_ENDED is the next event */
     OUTAGE_ENDED,
 } OutageNews;
 
 typedef struct {
     bool active;
-    bool unstable;    /**< it is one that ends only after OUTAGE_SETTLED_POLLS; kept when it has */
-    bool ended;       /**< there has been one before */
-    bool attention;   /**< a person was called in this outage */
-    uint32_t told;    /**< bits 1 << LinkFault of this outage that were news */
+    bool unstable; /**< this outage ends only after OUTAGE_SETTLED_POLLS; stays set after its end */
+    bool ended;    /**< an earlier outage has ended */
+    bool attention;   /**< needs attention was reported in this outage */
+    uint32_t told;    /**< bit 1 << LinkFault for each fault reported in this outage */
     int64_t began_us; /**< since boot, suspend included */
-    unsigned good;    /**< polls in a row since the latest fault, up to OUTAGE_SETTLED_POLLS */
-    uint64_t faults;  /**< in this outage */
+    unsigned good;    /**< good polls in a row since the latest fault, up to OUTAGE_SETTLED_POLLS */
+    uint64_t faults;  /**< number of faults in this outage */
 } Outage;
 
 enum {

@@ -28,12 +28,12 @@ typedef struct {
     void (*wake_at)(void *host, int64_t when_us);
     /** A complete poll was published. */
     void (*published)(void *host);
-    /** Something went wrong: battery->fault and battery->detail say what. */
+    /** A fault occurred; battery->fault and battery->detail describe it. */
     void (*fault)(void *host);
     /** The link's stage changed, or a slot ended. */
     void (*changed)(void *host);
-    /** Does what reaches beyond the link: POWER_CYCLE, COMMAND or TELL, about battery->fault.
-     * @return whether it was begun; it may be forbidden, too soon, or nobody there to do it */
+    /** Carries out an action beyond the link (POWER_CYCLE, COMMAND or TELL) for battery->fault.
+     * @return whether it was begun; it may be forbidden, limited, or not configured */
     bool (*recover)(void *host, RecoveryAction action);
     /** Bytes are being written to the board, or have come from it. May be NULL. */
     void (*bytes)(void *host, bool sent, const uint8_t *data, size_t size);
@@ -86,7 +86,7 @@ void poller_take_turns(Poller *poller, bool turns);
  * due meanwhile. */
 void poller_release(Poller *poller, int64_t duration_us);
 
-/** Whether a complete poll is behind it and nothing is left to read until the next one. */
+/** Whether a poll is complete and nothing is left to read until the next one. */
 bool poller_is_resting(const Poller *poller);
 
 /** The register that was asked for last: after a fault, the one that was not answered. */

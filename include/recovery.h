@@ -27,22 +27,22 @@ typedef enum {
 const char *recovery_action_name(RecoveryAction action);
 
 enum {
-    RECOVERY_TRIES = 3,          /**< of a question without whose answer a poll is not complete */
-    RECOVERY_TRIES_OPTIONAL = 2, /**< of any other */
+    RECOVERY_TRIES = 3,          /**< for a read that a complete poll requires */
+    RECOVERY_TRIES_OPTIONAL = 2, /**< for any other read */
 };
 
 typedef struct {
     int64_t max_delay_us; /**< longest delay between two attempts */
-    unsigned attempts;    /**< in a row, since the last valid frame: how long to wait */
-    unsigned failures;    /**< in a row, since the last complete poll: how far up the ladder */
+    unsigned attempts;    /**< failed attempts since the last valid frame; decides the delay */
+    unsigned failures;    /**< failures since the last complete poll; the position on the ladder */
     bool told;            /**< a person was told since the last complete poll */
     bool removed;         /**< BlueZ was made to forget the device on this way up the ladder */
-    LinkFault fault;      /**< the last one */
+    LinkFault fault;      /**< the latest fault */
     uint32_t random;      /**< state of the generator that jitters the delays; never 0 */
 } Recovery;
 
 typedef struct {
-    RecoveryAction action; /**< to be taken before the next attempt; RECONNECT: nothing but that */
+    RecoveryAction action; /**< what to do before the next attempt; RECONNECT: nothing */
     int64_t delay_us;      /**< until the next attempt */
 } RecoveryStep;
 
@@ -85,9 +85,9 @@ RecoveryStep recovery_on_failure(Recovery *recovery, LinkFault fault, int64_t sp
  */
 typedef struct {
     int64_t min_us; /**< shortest distance */
-    int64_t max_us; /**< longest */
+    int64_t max_us; /**< longest distance */
     int64_t distance_us;
-    int64_t next_at; /**< monotonic; not before */
+    int64_t next_at; /**< monotonic time before which it may not be done again */
 } RecoveryLimit;
 
 /** The first time is free. */

@@ -24,13 +24,13 @@ enum {
 typedef struct {
     char address[18];          /**< upper case */
     char name[SCAN_NAME_SIZE]; /**< UTF-8, else as the device says: not fit to be shown */
-    gboolean public_address;   /**< else random: its first bytes tell no maker */
-    gboolean heard;            /**< in this scan */
+    gboolean public_address;   /**< else random, and its first bytes do not identify a maker */
+    gboolean heard;            /**< it was seen in this scan */
     int rssi;                  /**< dBm, the latest one; only if heard */
     gboolean known;            /**< BlueZ had it before this scan */
     gboolean paired;
     gboolean bonded;
-    gboolean connected; /**< to this machine, by whatever program */
+    gboolean connected; /**< connected to this machine by any program */
     unsigned services;  /**< SCAN_SERVICE_… */
 } ScanDevice;
 

@@ -91,7 +91,7 @@ gboolean system_stderr_is_journal(void);
 
 /** The state of the kernel's switches for Bluetooth, the worse, the larger. */
 typedef enum {
-    SYSTEM_RFKILL_UNKNOWN, /**< there is none */
+    SYSTEM_RFKILL_UNKNOWN, /**< there is no such switch */
     SYSTEM_RFKILL_FREE,
     SYSTEM_RFKILL_SOFT, /**< a program has blocked it: "rfkill unblock" helps */
     SYSTEM_RFKILL_HARD, /**< a switch of the machine */

@@ -16,7 +16,7 @@
 
 /* Fields of /proc/self/stat that are used, counted as proc(5) does. */
 enum {
-    STAT_STATE = 3, /**< the first one behind the command's name */
+    STAT_STATE = 3, /**< the first field after the command's name */
     STAT_THREADS = 20,
     STAT_VIRTUAL_BYTES = 23,
     STAT_RESIDENT_PAGES = 24,

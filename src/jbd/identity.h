@@ -25,8 +25,8 @@ typedef struct {
 
 typedef struct {
     IdentityClaim shown;
-    IdentityClaim read; /**< in the latest answers */
-    int64_t since_us;   /**< when it became that */
+    IdentityClaim read; /**< what the latest answers said */
+    int64_t since_us;   /**< since when they have said it */
 } Identity;
 
 /** The board has told its model. Shown at once if none is. */

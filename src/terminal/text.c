@@ -12,7 +12,7 @@ static gboolean is_mark(gunichar c)
     return g_unichar_iszerowidth(c) && c != 0;
 }
 
-/* The character at @a text, which is moved behind it. (g_utf8_next_char() casts const away.) */
+/* The character at @a text, which is moved past it. (g_utf8_next_char() casts const away.) */
 static gunichar take(const char **text)
 {
     gunichar c = g_utf8_get_char(*text);

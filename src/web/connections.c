@@ -94,7 +94,7 @@ void connections_look(GPtrArray *all, gint64 now)
         if (connection->busy || connection->closing)
             continue;
         info = look_at(connection);
-        /* libmicrohttpd tells of a request when its headers are complete, which may be never. */
+        /* libmicrohttpd reports a request when its headers are complete, which may be never. */
         if (info.tcpi_bytes_received != connection->received)
             connection_request_began(connection, now);
         /* And it overlooks an end that came together with the request: nc -N would wait for us. */

@@ -72,14 +72,14 @@ static gboolean is_full(const Web *web)
 }
 
 /**
- * Closes a connection for the next one. A place is free when libmicrohttpd has let go of the
+ * Closes a connection for the next one. A place is free when libmicrohttpd has released the
  * connection, not when it has been shut down: the descriptor is taken until then, and so is a place
  * in libmicrohttpd's own table, beyond which it refuses connections.
  * @return FALSE if no place is free yet; accepting pauses until one is
  */
 static gboolean make_room(Web *web)
 {
-    MHD_run(web->daemon); /* lets go of those that have been closed meanwhile */
+    MHD_run(web->daemon); /* releases connections that were closed meanwhile */
     if (is_full(web) && connections_count(web->connections) == web->connections->len &&
         connections_evict(web->connections))
         MHD_run(web->daemon);
