@@ -21,8 +21,8 @@ enum {
     DEVICE_NAME_SIZE = 64,
     DEVICE_DETAIL_SIZE = 256,
     DEVICE_STATE_SIZE = 1536,   /**< bytes for what a kind keeps of a device */
-    DEVICE_MAX_ERRORS = 16,     /**< ways in which an answer of a kind can be of no use */
-    DEVICE_NOISY_PERCENT = 10,  /**< from this share of damaged answers on a link is called noisy */
+    DEVICE_MAX_ERRORS = 16,     /**< most errors that a kind can have in an answer */
+    DEVICE_NOISY_PERCENT = 10,  /**< share of damaged answers from which a link is noisy */
     DEVICE_FRESH_INTERVALS = 3, /**< readings older than this many poll intervals are not served */
 };
 
@@ -62,13 +62,14 @@ typedef struct {
     /* latest complete poll; meaningful if has_readings */
     bool has_readings;
     int64_t read_at_us;       /**< µs since boot, suspend included */
-    int64_t read_interval_us; /**< shortest poll interval since then: the measure of freshness */
-    _Alignas(max_align_t) unsigned char state[DEVICE_STATE_SIZE]; /**< its kind's, zero at first */
+    int64_t read_interval_us; /**< shortest poll interval since the readings; decides freshness */
+    _Alignas(max_align_t) unsigned char state[DEVICE_STATE_SIZE]; /**< owned by the kind, zero at
+                                                                     first */
 
     /* counted */
     uint64_t polls;
     uint64_t poll_failures[POLL_N_FAILURES];
-    uint64_t frames;                          /**< that were sound */
+    uint64_t frames;                          /**< sound frames */
     uint64_t frame_errors[DEVICE_MAX_ERRORS]; /**< by the kind's errors; [0] stays 0 */
     unsigned recent_frames;                   /**< the latest hundred or so, sound or damaged */
     unsigned recent_damaged;
@@ -78,9 +79,9 @@ typedef struct {
 
     /* the link, as a person wants to know it */
     LinkStage stage;
-    LinkFault fault;                 /**< of the latest attempt; NONE once readings have come */
-    char detail[DEVICE_DETAIL_SIZE]; /**< what is wrong in words, or "" */
-    bool operator_needed;            /**< all that could be done has not helped */
+    LinkFault fault;                 /**< fault of the latest attempt; NONE after a complete poll */
+    char detail[DEVICE_DETAIL_SIZE]; /**< the fault as text, or "" */
+    bool operator_needed;            /**< retries and recovery did not help */
 } Device;
 
 /** @param name NULL for the address. Longer texts are cut. */
