@@ -40,9 +40,10 @@ typedef struct {
     void (*changed)(void *user);
     /**
      * The scan is over, and its discovery stopped as far as BlueZ let it.
-     * @param reason NULL if it was asked to stop
+     * @param fault why, or LINK_FAULT_NONE if it was asked to stop
+     * @param reason the same in words, or NULL for link_fault_text()
      */
-    void (*ended)(void *user, const char *reason);
+    void (*ended)(void *user, LinkFault fault, const char *reason);
 } ScanEvents;
 
 typedef struct BluezScan BluezScan;

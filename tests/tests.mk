@@ -4,6 +4,8 @@
 # tests/unit/NAME.c
 UNIT_TESTS := \
     test-device \
+    test-battery \
+    test-bluez-errors \
     test-bluez-objects \
     test-documents \
     test-command \
@@ -79,6 +81,7 @@ INTEGRATION_TESTS := \
     test-connect \
     test-content \
     test-damage \
+    test-denied \
     test-http \
     test-late \
     test-once \

@@ -175,7 +175,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     if (!objects) {
         /* It hangs, or does not like us: ask again for as long as it owns the name. */
         g_free(bluez->complaint_text);
-        bluez->complaint = bluez_error_fault(error, &bluez->complaint_text);
+        bluez->complaint = bluez_objects_fault(error, &bluez->complaint_text);
         if (!bluez->reread)
             bluez->reread = g_timeout_add_seconds(REREAD_SECONDS, on_reread, bluez);
         settle(bluez);

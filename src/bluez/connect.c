@@ -50,7 +50,6 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
-    g_autofree char *detail = NULL;
     BluezLink *link = user;
 
     if (reply) {
@@ -78,13 +77,11 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_TIMEOUT:
         link_finish(link, LINK_FAULT_TIMEOUT, NULL);
         return;
-    case BLUEZ_ERROR_LIMIT:
-        link_finish(link, LINK_FAULT_LIMIT, NULL);
-        return;
     case BLUEZ_ERROR_IN_PROGRESS:
         if (rivals_connecting(link))
             return;
         break;
+    case BLUEZ_ERROR_LIMIT:
     case BLUEZ_ERROR_NOT_CONNECTED:
     case BLUEZ_ERROR_UNSUPPORTED:
     case BLUEZ_ERROR_ACQUIRED:
@@ -95,8 +92,7 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_OTHER:
         break;
     }
-    detail = g_strdup_printf("connecting failed: %s", bluez_error_text(error));
-    link_finish(link, LINK_FAULT_REFUSED, detail);
+    link_fail(link, error, LINK_FAULT_REFUSED, "connecting failed");
 }
 
 void link_connect(BluezLink *link)
@@ -175,7 +171,6 @@ static void on_discovery_started(GObject *source, GAsyncResult *result, gpointer
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = link_finish_call(source, result, &error);
-    g_autofree char *detail = NULL;
     BluezLink *link = user;
     BluezError class;
 
@@ -188,8 +183,7 @@ static void on_discovery_started(GObject *source, GAsyncResult *result, gpointer
         return;
     if (class != BLUEZ_ERROR_TIMEOUT) /* then it may begin yet, and is to be stopped */
         link->discovering = FALSE;
-    detail = g_strdup_printf("discovery could not be started: %s", bluez_error_text(error));
-    link_finish(link, LINK_FAULT_NOT_FOUND, detail);
+    link_fail(link, error, LINK_FAULT_NOT_FOUND, "discovery could not be started");
 }
 
 static void start_discovery(BluezLink *link)
@@ -245,12 +239,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     BluezLink *link = user;
 
     if (!objects) {
-        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED) {
-            g_autofree char *detail = NULL;
-            LinkFault fault = bluez_error_fault(error, &detail);
-
-            link_finish(link, fault, detail);
-        }
+        link_fail_objects(link, error);
         return;
     }
     gboolean afresh = link->afresh;

@@ -108,10 +108,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer user)
     case BLUEZ_ERROR_OTHER:
         break;
     }
-
-    g_autofree char *detail = g_strdup_printf("writing failed: %s", bluez_error_text(error));
-
-    link_finish(link, LINK_FAULT_WRITE, detail);
+    link_fail(link, error, LINK_FAULT_WRITE, "writing failed");
 }
 
 void link_write(void *user, const uint8_t *data, size_t size)
@@ -143,7 +140,6 @@ void link_write(void *user, const uint8_t *data, size_t size)
 static void not_notifying(BluezLink *link, GError *error)
 {
     BluezError class = bluez_error_class(error);
-    g_autofree char *detail = NULL;
 
     if (class == BLUEZ_ERROR_CANCELLED)
         return;
@@ -157,9 +153,9 @@ static void not_notifying(BluezLink *link, GError *error)
         pairing_wanted(link);
         return;
     }
-    detail = g_strdup_printf("notifications could not be switched on: %s", bluez_error_text(error));
-    link_finish(link, class == BLUEZ_ERROR_NOT_CONNECTED ? LINK_FAULT_LOST : LINK_FAULT_SUBSCRIBE,
-                detail);
+    link_fail(link, error,
+              class == BLUEZ_ERROR_NOT_CONNECTED ? LINK_FAULT_LOST : LINK_FAULT_SUBSCRIBE,
+              "notifications could not be switched on");
 }
 
 static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
@@ -284,8 +280,7 @@ static void on_services(GObject *source, GAsyncResult *result, gpointer user)
     BluezLink *link = user;
 
     if (!objects) {
-        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
-            link_finish(link, LINK_FAULT_RESOLVE, bluez_error_text(error));
+        link_fail_objects(link, error);
         return;
     }
     if (link->stage != LINK_RESOLVING)

@@ -91,6 +91,16 @@ GVariant *link_finish_call(GObject *source, GAsyncResult *result, GError **error
  */
 void link_finish(BluezLink *link, LinkFault fault, const char *detail);
 
+/**
+ * link_finish() for an error of D-Bus, with the fault that it shows.
+ * @param otherwise the fault of the stage
+ * @param failed what has failed, in words; see bluez_error_fault()
+ */
+void link_fail(BluezLink *link, GError *error, LinkFault otherwise, const char *failed);
+
+/** The same for GetManagedObjects; does nothing if it was cancelled. */
+void link_fail_objects(BluezLink *link, GError *error);
+
 /* ---- connect.c ----------------------------------------------------------------------------- */
 
 /** Stages FINDING and CONNECTING; goes on with link_resolve(). */

@@ -66,6 +66,25 @@ GVariant *link_finish_call(GObject *source, GAsyncResult *result, GError **error
     return g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, error);
 }
 
+void link_fail(BluezLink *link, GError *error, LinkFault otherwise, const char *failed)
+{
+    g_autofree char *detail = NULL;
+    LinkFault fault = bluez_error_fault(error, otherwise, failed, &detail);
+
+    link_finish(link, fault, detail);
+}
+
+void link_fail_objects(BluezLink *link, GError *error)
+{
+    g_autofree char *detail = NULL;
+    LinkFault fault;
+
+    if (bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+        return;
+    fault = bluez_objects_fault(error, &detail);
+    link_finish(link, fault, detail);
+}
+
 static void new_cancellable(BluezLink *link)
 {
     if (link->cancellable)

@@ -59,8 +59,7 @@ static void on_paired(GObject *source, GAsyncResult *result, gpointer user)
     } else if (class == BLUEZ_ERROR_TIMEOUT) {
         link_finish(link, LINK_FAULT_TIMEOUT, NULL);
     } else {
-        detail = g_strdup_printf("connecting to pair failed: %s", bluez_error_text(error));
-        link_finish(link, LINK_FAULT_REFUSED, detail);
+        link_fail(link, error, LINK_FAULT_REFUSED, "connecting to pair failed");
     }
 }
 

@@ -214,10 +214,20 @@ BluezError bluez_error_class(const GError *error);
 const char *bluez_error_text(GError *error);
 
 /**
- * What it tells of bluetoothd that it could not be asked for its objects.
+ * The fault that an error shows. Some errors name their cause whatever was asked for (the bus
+ * denies it, the adapter is off or full, classic Bluetooth was tried); all others mean that the
+ * stage has failed. Every stage asks here, so that none takes such a cause for its own.
+ * @param otherwise the fault of the stage
+ * @param failed what has failed at this stage, in words ("writing failed")
+ * @param detail in words, to be freed
+ */
+LinkFault bluez_error_fault(GError *error, LinkFault otherwise, const char *failed, char **detail);
+
+/**
+ * The same for GetManagedObjects.
  * @param detail in words, to be freed, or NULL for link_fault_text()
  */
-LinkFault bluez_error_fault(GError *error, char **detail);
+LinkFault bluez_objects_fault(GError *error, char **detail);
 
 /* ---- link.c, connect.c: called by bus.c and radio.c
  * --------------------------------------------------- */

@@ -21,7 +21,8 @@ struct BluezScan {
     guint changed_subscription;
     guint source; /* GLib source: the next try, or the end */
     gboolean running;
-    char *reason; /* with which it ends */
+    LinkFault fault; /* with which it ends */
+    char *reason;    /* the same in words, or NULL */
 };
 
 static void start_discovery(BluezScan *scan);
@@ -41,7 +42,7 @@ static gboolean on_ended(gpointer user)
     g_autofree char *reason = g_steal_pointer(&scan->reason);
 
     scan->source = 0;
-    scan->events->ended(scan->user, reason);
+    scan->events->ended(scan->user, scan->fault, reason);
     return G_SOURCE_REMOVE;
 }
 
@@ -56,13 +57,14 @@ static void on_stopped(GObject *source, GAsyncResult *result, gpointer user)
     on_ended(user); /* whether it worked or not: nothing more can be done here */
 }
 
-static void finish(BluezScan *scan, const char *reason)
+static void finish(BluezScan *scan, LinkFault fault, const char *reason)
 {
     Bluez *bluez = scan->bluez;
 
     if (!scan->running)
         return;
     scan->running = FALSE;
+    scan->fault = fault;
     scan->reason = g_strdup(reason);
     g_clear_handle_id(&scan->source, g_source_remove);
     bluez_unwatch(bluez, &scan->added_subscription);
@@ -111,11 +113,15 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) objects =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    g_autofree char *reason = NULL;
     BluezScan *scan = user;
 
     if (!objects) {
-        if (bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
-            finish(scan, bluez_error_text(error));
+        if (bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
+            return;
+        LinkFault fault = bluez_objects_fault(error, &reason);
+
+        finish(scan, fault, reason);
         return;
     }
     neighbours_take_tree(&scan->neighbours, objects);
@@ -140,6 +146,7 @@ static void on_started(GObject *source, GAsyncResult *result, gpointer user)
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
     g_autofree char *reason = NULL;
     BluezScan *scan = user;
+    LinkFault fault;
 
     if (reply || bluez_error_class(error) == BLUEZ_ERROR_CANCELLED)
         return;
@@ -147,8 +154,8 @@ static void on_started(GObject *source, GAsyncResult *result, gpointer user)
         scan->source = g_timeout_add(AGAIN_MS, on_again, scan);
         return;
     }
-    reason = g_strdup_printf("discovery could not be started: %s", bluez_error_text(error));
-    finish(scan, reason);
+    fault = bluez_error_fault(error, LINK_FAULT_REFUSED, "discovery could not be started", &reason);
+    finish(scan, fault, reason);
 }
 
 static void start_discovery(BluezScan *scan)
@@ -212,7 +219,7 @@ void bluez_scan_start(BluezScan *scan)
 
 void bluez_scan_stop(BluezScan *scan)
 {
-    finish(scan, NULL);
+    finish(scan, LINK_FAULT_NONE, NULL);
 }
 
 guint bluez_scan_count(const BluezScan *scan)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --check: bus, bluetoothd, policy, adapter and power, then one battery after the other, then the
- * addresses to listen on. Those are looked at before the batteries, since a service that runs
- * already knows how its batteries are.
+ * --check: bus, bluetoothd, adapter and power, then one battery after the other, then the policy,
+ * which is known only when all has been tried, then the addresses to listen on. Those are looked at
+ * before the batteries, since a service that runs already knows how its batteries are. If the
+ * machine is not in order, the policy has its place between bluetoothd and adapter.
  */
 #include "advice.h"
 #include "app/modes.h"
@@ -32,6 +33,8 @@ typedef struct {
     guint timer; /* GLib source: bounds what is going on */
     guint idle;  /* GLib source: looks at what stands in the way */
     gboolean begun;
+    gboolean policy_open; /* whether the bus forbids something is told after the batteries */
+    gboolean denied;      /* it does, as a battery has shown */
     gboolean stopping;
     gboolean done; /* all has been said */
     int exit_status;
@@ -102,6 +105,21 @@ static void on_signal(void *user, int number, gboolean again)
         stop(check);
 }
 
+/* ---- the policy ------------------------------------------------------------------------------ */
+
+static const char policy[] = "policy";
+
+/* The bus may let bluetoothd be asked and yet forbid to connect, or to write: what it allows is
+ * known when all batteries were tried. */
+static void tell_policy(Check *check, const Advice *advice)
+{
+    if (check->policy_open && advice)
+        report_wrong(&check->report, policy, advice->text, advice->remedy);
+    else if (check->policy_open)
+        report_ok(&check->report, policy, NULL);
+    check->policy_open = FALSE;
+}
+
 /* ---- batteries ------------------------------------------------------------------------------- */
 
 static void check_devices(Check *check);
@@ -109,7 +127,11 @@ static void check_devices(Check *check);
 static void on_device_done(void *user)
 {
     Check *check = user;
+    const Advice *denied = check_device_denied(check->device);
 
+    if (denied)
+        tell_policy(check, denied);
+    check->denied = denied != NULL;
     g_clear_pointer(&check->device, check_device_free);
     if (check->stopping)
         finish(check);
@@ -171,7 +193,7 @@ static void check_devices(Check *check)
     while (check->next_device < specs->len) {
         const DeviceSpec *spec = specs->pdata[check->next_device++];
 
-        if (bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE) {
+        if (check->denied || bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE) {
             report_skipped(&check->report, name_of(spec));
         } else if (!tell_service(check, spec)) {
             check->device = check_device_new(check->bluez, spec, password_of(check, spec),
@@ -179,6 +201,7 @@ static void check_devices(Check *check)
             return;
         }
     }
+    tell_policy(check, NULL);
     check_ports_tell(check->ports, &check->report);
     finish(check);
 }
@@ -189,8 +212,8 @@ static const struct {
     FaultLayer layer;
     const char *name;
 } parts[] = {
-    {FAULT_LAYER_BUS, "bus"},       {FAULT_LAYER_BLUETOOTHD, "bluetoothd"},
-    {FAULT_LAYER_POLICY, "policy"}, {FAULT_LAYER_ADAPTER, "adapter"},
+    {FAULT_LAYER_BUS, "bus"},     {FAULT_LAYER_BLUETOOTHD, "bluetoothd"},
+    {FAULT_LAYER_POLICY, policy}, {FAULT_LAYER_ADAPTER, "adapter"},
     {FAULT_LAYER_POWER, "power"},
 };
 
@@ -199,7 +222,10 @@ static void tell_machine(Check *check, LinkFault fault, const Advice *advice)
 {
     FaultLayer wrong = link_fault_traits(fault)->layer;
 
+    check->policy_open = wrong == FAULT_LAYER_NONE;
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (check->policy_open && parts[i].layer == FAULT_LAYER_POLICY)
+            continue;
         if (parts[i].layer == wrong)
             report_wrong(&check->report, parts[i].name, advice->text, advice->remedy);
         else if (wrong == FAULT_LAYER_NONE || parts[i].layer < wrong)

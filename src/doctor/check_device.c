@@ -51,6 +51,9 @@ struct CheckDevice {
     Step failed;          /* in the attempt that came furthest */
     char *failure;        /* how, or NULL */
     LinkFault last_fault; /* of that attempt */
+
+    gboolean denied; /* by the bus */
+    Advice denial;   /* what to say of that */
 };
 
 static const char *step_name(const CheckDevice *check, Step step)
@@ -87,6 +90,22 @@ static void tell_wrong(CheckDevice *check, Step step, const char *detail, const 
 
     report_wrong(check->report, name, detail,
                  fault_remedy_fill(remedy, check->spec->address, buffer));
+}
+
+/* The bus forbids it, whatever the battery: that is for the caller to tell. All else that stands in
+ * the way of every battery was in order before, and is told where it has happened. */
+static gboolean is_policy(LinkFault fault)
+{
+    return link_fault_traits(fault)->layer == FAULT_LAYER_POLICY;
+}
+
+static void tell_policy(CheckDevice *check, Step step, LinkFault fault, const char *detail)
+{
+    g_autofree char *name = label(check, step_name(check, step));
+
+    report_skipped(check->report, name);
+    check->denied = TRUE;
+    advice_on_fault(&check->denial, fault, detail);
 }
 
 /* Everything before @a step has gone well. */
@@ -144,7 +163,10 @@ static Step step_after(const CheckDevice *check)
 static void tell_failure(CheckDevice *check)
 {
     tell_passed(check, check->failed);
-    tell_wrong(check, check->failed, check->failure, link_fault_remedy(check->last_fault));
+    if (is_policy(check->last_fault))
+        tell_policy(check, check->failed, check->last_fault, check->failure);
+    else
+        tell_wrong(check, check->failed, check->failure, link_fault_remedy(check->last_fault));
     end_unit(check);
 }
 
@@ -334,11 +356,15 @@ static void tell_make(CheckDevice *check, const ScanDevice *device)
 }
 
 /* @return whether it can be gone on */
-static gboolean judge_range(CheckDevice *check, const char *reason)
+static gboolean judge_range(CheckDevice *check, LinkFault fault, const char *reason)
 {
     const ScanDevice *device = find_device(check);
     g_autofree char *signal = NULL;
 
+    if (is_policy(fault)) {
+        tell_policy(check, RANGE, fault, reason);
+        return FALSE;
+    }
     if (bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE) {
         Advice advice;
 
@@ -355,8 +381,10 @@ static gboolean judge_range(CheckDevice *check, const char *reason)
         return FALSE;
     }
     if (!device || !device->heard) {
-        tell_wrong(check, RANGE, reason ? reason : link_fault_text(LINK_FAULT_NOT_FOUND),
-                   link_fault_remedy(reason ? LINK_FAULT_HUNG : LINK_FAULT_NOT_FOUND));
+        if (fault == LINK_FAULT_NONE)
+            fault = LINK_FAULT_NOT_FOUND;
+        tell_wrong(check, RANGE, reason ? reason : link_fault_text(fault),
+                   link_fault_remedy(fault));
         return FALSE;
     }
     signal = g_strdup_printf(
@@ -367,13 +395,13 @@ static gboolean judge_range(CheckDevice *check, const char *reason)
     return TRUE;
 }
 
-static void on_scan_ended(void *user, const char *reason)
+static void on_scan_ended(void *user, LinkFault fault, const char *reason)
 {
     CheckDevice *check = user;
     gboolean good;
 
     g_clear_handle_id(&check->timer, g_source_remove);
-    good = !check->ending && judge_range(check, reason);
+    good = !check->ending && judge_range(check, fault, reason);
     check->next = CONNECT;
     if (good)
         begin_unit(check);
@@ -418,6 +446,7 @@ void check_device_free(CheckDevice *check)
     bluez_scan_free(check->scan);
     if (check->unit)
         unit_free(check->unit);
+    advice_clear(&check->denial);
     g_free(check->failure);
     g_free(check);
 }
@@ -438,4 +467,9 @@ void check_device_bluez_changed(CheckDevice *check)
     /* The unit hears of it itself. */
     if (!check->unit && bluez_fault(check->bluez, NULL) != LINK_FAULT_NONE)
         bluez_scan_stop(check->scan);
+}
+
+const Advice *check_device_denied(const CheckDevice *check)
+{
+    return check->denied ? &check->denial : NULL;
 }

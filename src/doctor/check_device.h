@@ -7,6 +7,7 @@
 #ifndef BMS_CHECK_DEVICE_H
 #define BMS_CHECK_DEVICE_H
 
+#include "advice.h"
 #include "bluez.h"
 #include "cli/options.h"
 #include "report.h"
@@ -20,6 +21,12 @@ typedef struct CheckDevice CheckDevice;
  */
 CheckDevice *check_device_new(Bluez *bluez, const DeviceSpec *spec, const char *password,
                               Report *report, void (*done)(void *user), void *user);
+
+/**
+ * Once done: what the bus has forbidden, which is in the way of every battery and has not been
+ * told, or NULL. Valid while @a check is.
+ */
+const Advice *check_device_denied(const CheckDevice *check);
 
 /** Once done, or at any time, giving up at once. */
 void check_device_free(CheckDevice *check);

@@ -371,14 +371,14 @@ static void on_scan_changed(void *user)
     scan->changed = TRUE;
 }
 
-static void on_scan_ended(void *user, const char *reason)
+static void on_scan_ended(void *user, LinkFault fault, const char *reason)
 {
     Scan *scan = user;
 
     scan->stopping = TRUE;
     g_clear_handle_id(&scan->timer, g_source_remove);
-    if (reason)
-        fail(scan, reason, NULL);
+    if (fault != LINK_FAULT_NONE)
+        fail(scan, reason ? reason : link_fault_text(fault), link_fault_remedy(fault));
     finish(scan);
 }
 

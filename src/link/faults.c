@@ -42,9 +42,13 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_DENIED] = {.name = "denied",
                            .text = "the D-Bus policy forbids talking to bluetoothd",
                            .remedy = "see /etc/dbus-1/system.d/bluetooth.conf; Debian's allows "
-                                     "every user: sudo apt-get install --reinstall bluez",
+                                     "every user: sudo apt-get install --reinstall bluez; in a "
+                                     "container, let the host's D-Bus policy and the container's "
+                                     "AppArmor profile allow org.bluez",
                            .layer = FAULT_LAYER_POLICY,
-                           FROM_BLUEZ},
+                           .session = SESSION_BLUEZ,
+                           .hopeless = true,
+                           .tell_at = 1}, /* only a person changes it, and no rung needs trying */
     [LINK_FAULT_ADAPTER] = {.name = "adapter",
                             .text = "no such Bluetooth adapter",
                             .remedy = "see \"bluetoothctl list\"; plug the adapter in",
@@ -85,8 +89,10 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
     [LINK_FAULT_BREDR] = {.name = "bredr",
                           .text = "bluetoothd tried to connect over classic Bluetooth instead of "
                                   "Bluetooth LE",
-                          .remedy = "set \"ControllerMode = le\" in /etc/bluetooth/main.conf, then "
-                                    "sudo systemctl restart bluetooth",
+                          .remedy =
+                              "set \"ControllerMode = le\" in /etc/bluetooth/main.conf, which "
+                              "disables headsets and other classic devices, then sudo "
+                              "systemctl restart bluetooth",
                           .layer = FAULT_LAYER_CONNECTION,
                           .session = SESSION_LINK_LOSS,
                           .transient = true,

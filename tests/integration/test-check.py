@@ -108,7 +108,9 @@ def all_well(bench):
     """All is well: a line for each step, exit status 0, and nothing is left behind"""
     report = Report(with_sim(bench), 0)
     report.ok(*MACHINE, *('house: ' + step for step in STEPS), 'port')
-    equal(list(report.results), MACHINE + ['house: ' + step for step in STEPS] + ['port'], 'order')
+    # What the policy allows is known when all has been tried.
+    equal(list(report.results), [part for part in MACHINE if part != 'policy'] +
+          ['house: ' + step for step in STEPS] + ['policy', 'port'], 'order')
     equal(report.detail('adapter'), 'hci0', 'adapter')
     check(re.fullmatch(r'-\d\d dBm', report.detail('house: range')), 'signal')
     check(re.fullmatch(r'\d+\.\d\d V, -?\d+\.\d\d A, \d+ %', report.detail('house: 03')), 'basics')
@@ -282,6 +284,31 @@ battery('the link drops before an answer', '03', 'the connection broke', 'closer
         FAULT + 'silent', FAULT + 'drop-every 1')
 battery('writing fails', '03', '^writing failed: no$', None,
         FAULT + 'write-fail org.bluez.Error.Failed no')
+
+
+def forbidden(member, interface, step, failed, spec=ADDRESS):
+    """The bus' own policy: the call does not reach the stand-in."""
+    def function(bench):
+        rule = ('<deny send_destination="org.bluez" send_interface="org.bluez.%s" '
+                'send_member="%s"/>' % (interface, member))
+        report = Report(with_sim(bench, spec, ADDRESS2, rules=rule,
+                                 arguments=(ADDRESS + '=house', ADDRESS2 + '=other')), 1)
+        i = STEPS.index(step)
+        report.ok('bus', 'bluetoothd', 'adapter', 'power', 'port',
+                  *('house: ' + each for each in STEPS[:i]))
+        report.wrong('policy', '^the D-Bus policy forbids talking to bluetoothd: %s: ' % failed,
+                     'container')
+        report.skipped('house: ' + step, 'other')
+        report.missing(*('house: ' + each for each in STEPS[i + 1:]))
+    function.__doc__ = 'the bus forbids %s: the policy is wrong, not the battery' % member
+    test(function)
+
+
+forbidden('StartDiscovery', 'Adapter1', 'range', 'discovery could not be started')
+forbidden('Connect', 'Device1', 'connect', 'connecting failed')
+forbidden('StartNotify', 'GattCharacteristic1', 'notifications',
+          'notifications could not be switched on')
+forbidden('WriteValue', 'GattCharacteristic1', '03', 'writing failed')
 
 
 def passwords(bench, text):

@@ -101,7 +101,7 @@ def tree_refused(bench):
     sim = start_sim(bench)
     sim("refuse GetManagedObjects org.bluez.Error.Failed 'not today' 1")
     exporter = bench.start('--poll.interval=500ms')
-    exporter.logged('warning: .*bluetoothd does not let itself be asked: not today')
+    exporter.logged('warning: .*its objects cannot be listed: not today')
     TRUTH.check(exporter.fresh())
 
 

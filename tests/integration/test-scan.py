@@ -263,7 +263,7 @@ impossible('no bluetoothd', 'bluetoothd is not running; try: sudo systemctl star
            lambda bench: bench.start_bus())
 impossible('a bluetoothd that hangs', 'bluetoothd does not answer; try: .* restart bluetooth',
            after('bluez hang'))
-impossible('a policy that forbids it', 'the D-Bus policy forbids talking to bluetoothd; try: ',
+impossible('a policy that forbids it', 'the D-Bus policy forbids talking to bluetoothd: ',
            after(rules='<deny send_destination="org.bluez"/>'))
 impossible('no adapter', 'no such Bluetooth adapter.*; try: ', after('adapter remove'))
 impossible('adapter off', 'the Bluetooth adapter is off or blocked.*; try: .*power on',

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading BlueZ's object tree and errors, sound ones and such as no bluetoothd should send. */
+/* Reading BlueZ's object tree, a sound one and such as no bluetoothd should send. */
 #include "bluez/private.h"
 
 #define ADAPTER "/org/bluez/hci0"
@@ -232,44 +232,6 @@ static void test_listed_services(void)
     g_string_free(text, TRUE);
 }
 
-static void test_errors(void)
-{
-    static const struct {
-        const char *name, *message;
-        BluezError class;
-    } cases[] = {
-        {"org.bluez.Error.InProgress", "In Progress", BLUEZ_ERROR_IN_PROGRESS},
-        {"org.bluez.Error.Failed", "Operation already in progress", BLUEZ_ERROR_IN_PROGRESS},
-        {"org.bluez.Error.Failed", "le-connection-abort-by-local", BLUEZ_ERROR_OTHER},
-        {"org.bluez.Error.Failed", "Not connected", BLUEZ_ERROR_NOT_CONNECTED},
-        {"org.bluez.Error.AlreadyConnected", "x", BLUEZ_ERROR_CONNECTED},
-        {"org.freedesktop.DBus.Error.UnknownObject", "x", BLUEZ_ERROR_UNKNOWN},
-        {"org.freedesktop.DBus.Error.NoReply", "x", BLUEZ_ERROR_TIMEOUT},
-        {"org.bluez.Error.NotPermitted", "Write not permitted", BLUEZ_ERROR_UNSUPPORTED},
-        {"org.bluez.Error.NotPermitted", "Not paired", BLUEZ_ERROR_NOT_PAIRED},
-        {"org.bluez.Error.NotPermitted", "Notify acquired", BLUEZ_ERROR_ACQUIRED},
-        {"org.bluez.Error.NotPermitted", "Write acquired", BLUEZ_ERROR_ACQUIRED},
-        {"org.bluez.Error.NotAuthorized", "x", BLUEZ_ERROR_NOT_PAIRED},
-        {"org.bluez.Error.AlreadyExists", "Already Paired", BLUEZ_ERROR_EXISTS},
-        {"org.bluez.Error.AuthenticationFailed", "x", BLUEZ_ERROR_AUTHENTICATION},
-        {"org.bluez.Error.AuthenticationCanceled", "x", BLUEZ_ERROR_OTHER},
-        {"com.example.Never.Seen", "", BLUEZ_ERROR_OTHER},
-    };
-
-    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GError) error = g_dbus_error_new_for_dbus_error(cases[i].name, cases[i].message);
-
-        g_assert_cmpint(bluez_error_class(error), ==, cases[i].class);
-        g_assert_cmpstr(bluez_error_text(error), ==, cases[i].message);
-    }
-
-    g_autoptr(GError) cancelled = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CANCELLED, "x");
-    g_autoptr(GError) late = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "x");
-
-    g_assert_cmpint(bluez_error_class(cancelled), ==, BLUEZ_ERROR_CANCELLED);
-    g_assert_cmpint(bluez_error_class(late), ==, BLUEZ_ERROR_TIMEOUT);
-}
-
 static void test_guessed_makes(void)
 {
     g_assert_cmpstr(objects_guess_make("1800 1801 ffe0"), ==, "JK, ANT and LiTime boards");
@@ -310,7 +272,6 @@ int main(int argc, char **argv)
     g_test_add_func("/bluez/acquired", test_acquired);
     g_test_add_func("/bluez/listed-services", test_listed_services);
     g_test_add_func("/bluez/guessed-makes", test_guessed_makes);
-    g_test_add_func("/bluez/errors", test_errors);
     g_test_add_func("/bluez/addresses", test_addresses);
     return g_test_run();
 }

@@ -40,7 +40,7 @@ static void test_retry(void)
 static void test_reconnect(void)
 {
     for (int fault = LINK_FAULT_NONE; fault < LINK_N_FAULTS; fault++) {
-        if (fault == LINK_FAULT_REFUSES)
+        if (fault == LINK_FAULT_REFUSES || fault == LINK_FAULT_DENIED)
             continue;
         g_assert_cmpint(nth((LinkFault)fault, 1), ==, RECOVERY_RECONNECT);
         if (fault != LINK_FAULT_SUBSCRIBE)
@@ -70,6 +70,14 @@ static void test_remove_device(void)
     g_assert_cmpint(nth(LINK_FAULT_ECHO, 3), ==, RECOVERY_RECONNECT);
     /* Again, if it goes on. */
     g_assert_cmpint(nth(LINK_FAULT_REFUSED, 8 + 3), ==, RECOVERY_REMOVE_DEVICE);
+}
+
+/* What the bus forbids, nothing that is done to device or adapter allows. */
+static void test_denied(void)
+{
+    g_assert_cmpint(nth(LINK_FAULT_DENIED, 1), ==, RECOVERY_TELL);
+    for (unsigned n = 2; n <= 20; n++)
+        g_assert_cmpint(nth(LINK_FAULT_DENIED, n), ==, RECOVERY_RECONNECT);
 }
 
 static void test_power_cycle(void)
@@ -110,7 +118,7 @@ static void test_tell(void)
 
         while (at < 20 && nth((LinkFault)fault, at) != RECOVERY_TELL)
             at++;
-        if (fault == LINK_FAULT_REFUSES)
+        if (fault == LINK_FAULT_REFUSES || fault == LINK_FAULT_DENIED)
             g_assert_cmpuint(at, ==, 1);
         else if (is_told_early((LinkFault)fault))
             g_assert_cmpuint(at, ==, 4);
@@ -351,6 +359,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/retry", test_retry);
     g_test_add_func("/recovery/reconnect", test_reconnect);
     g_test_add_func("/recovery/remove-device", test_remove_device);
+    g_test_add_func("/recovery/denied", test_denied);
     g_test_add_func("/recovery/power-cycle", test_power_cycle);
     g_test_add_func("/recovery/command", test_command);
     g_test_add_func("/recovery/tell", test_tell);
