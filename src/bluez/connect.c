@@ -30,9 +30,19 @@ static guint hurried_ms(const BluezLink *link)
     return link->misses > 0 ? HURRIED_AGAIN_MS : HURRIED_MS;
 }
 
-static guint patience_ms(const BluezLink *link, guint alone_ms)
+static void bound_waiting(BluezLink *link, guint ms, GSourceFunc on_timeout)
 {
-    return radio_is_contended(&link->bluez->radio) ? hurried_ms(link) : alone_ms;
+    link_set_timer(link, ms, on_timeout);
+    link->on_not_there = on_timeout;
+}
+
+/* Begins to wait for the device, which may be in vain: link_hurry() may cut it short. */
+static void await_device(BluezLink *link, guint alone_ms, GSourceFunc on_timeout)
+{
+    guint ms = radio_is_contended(&link->bluez->radio) ? hurried_ms(link) : alone_ms;
+
+    link->awaited_since = g_get_monotonic_time();
+    bound_waiting(link, ms, on_timeout);
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */
@@ -97,7 +107,7 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer user)
 
 void link_connect(BluezLink *link)
 {
-    link_set_timer(link, patience_ms(link, CONNECT_MS), on_connect_timeout);
+    await_device(link, CONNECT_MS, on_connect_timeout);
     link_call_device(link, "Connect", G_MAXINT, on_connected); /* the timer bounds it */
 }
 
@@ -197,7 +207,7 @@ static void start_discovery(BluezLink *link)
                g_variant_new("(a{sv})", &filter), NULL, -1, NULL, NULL, NULL);
 
     link->discovering = TRUE;
-    link_set_timer(link, patience_ms(link, DISCOVERY_MS), on_discovery_timeout);
+    await_device(link, DISCOVERY_MS, on_discovery_timeout);
     bluez_call(bluez, bluez->adapter, ADAPTER_IFACE, "StartDiscovery", NULL, NULL, BLUEZ_CALL_MS,
                link->cancellable, on_discovery_started, link);
 }
@@ -265,16 +275,16 @@ void link_find(BluezLink *link)
                BLUEZ_CALL_MS, link->cancellable, on_objects, link);
 }
 
+/* Only what may be in vain is cut short. A pairing is not, nor is anything that has bluetoothd take
+ * a link down: what they are cut off from is lost, and begins again from nothing. */
 void link_hurry(BluezLink *link)
 {
-    gint64 spent_ms = (g_get_monotonic_time() - link->stage_since) / 1000;
+    gint64 spent_ms = (g_get_monotonic_time() - link->awaited_since) / 1000;
     gint64 limit_ms = hurried_ms(link);
     guint left_ms = spent_ms < limit_ms ? (guint)(limit_ms - spent_ms) : 0;
 
-    if (link->timer && link->stage == LINK_CONNECTING)
-        link_set_timer(link, left_ms, on_connect_timeout);
-    else if (link->timer && link->stage == LINK_FINDING && !link->device)
-        link_set_timer(link, left_ms, on_discovery_timeout);
+    if (link->timer && link->on_not_there)
+        bound_waiting(link, left_ms, link->on_not_there);
 }
 
 void link_object_added(BluezLink *link, const char *path, GVariant *interfaces)

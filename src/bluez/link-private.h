@@ -28,6 +28,8 @@ struct BluezLink {
     GCancellable *cancellable; /* of the attempt under way, or of its closing */
     guint idle;                /* GLib source: begins or ends outside the caller's stack */
     guint timer;               /* GLib source: bounds the stage */
+    GSourceFunc on_not_there;  /* the timer's, where it bounds waiting for the device; else NULL */
+    gint64 awaited_since;      /* monotonic: when that waiting began */
 
     char *device; /* object path, once found */
     guint device_subscription;

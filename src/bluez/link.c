@@ -41,6 +41,7 @@ void link_set_timer(BluezLink *link, guint ms, GSourceFunc function)
 void link_clear_timer(BluezLink *link)
 {
     g_clear_handle_id(&link->timer, g_source_remove);
+    link->on_not_there = NULL;
 }
 
 static void set_idle(BluezLink *link, GSourceFunc function)

@@ -13,17 +13,26 @@
 
 #include <string.h>
 
-/* Finding and connecting, as in connect.c, and then a few seconds. */
+/* Finding and connecting, as in connect.c, and then a few seconds. It is not cut short when others
+ * wait for the radio: the device has just said that it wants to be paired, so it is there. */
 enum { PAIR_MS = 40000 };
 
 static const gint64 refused_for_us = 3600 * G_TIME_SPAN_SECOND;
+
+/* It is away, perhaps. It says again that it wants to be paired when it is back, and until then the
+ * others wait no longer for it than for any device that is away. */
+static void give_up(BluezLink *link)
+{
+    link->wants_pairing = FALSE;
+    link_finish(link, LINK_FAULT_TIMEOUT, NULL);
+}
 
 static gboolean on_pair_timeout(gpointer user)
 {
     BluezLink *link = user;
 
     link->timer = 0;
-    link_finish(link, LINK_FAULT_TIMEOUT, NULL); /* its Disconnect ends the pairing, too */
+    give_up(link); /* its Disconnect ends the pairing, too */
     return G_SOURCE_REMOVE;
 }
 
@@ -57,7 +66,7 @@ static void on_paired(GObject *source, GAsyncResult *result, gpointer user)
         link->pair_not_before = g_get_monotonic_time() + refused_for_us;
         refuse(link, detail);
     } else if (class == BLUEZ_ERROR_TIMEOUT) {
-        link_finish(link, LINK_FAULT_TIMEOUT, NULL);
+        give_up(link);
     } else {
         link_fail(link, error, LINK_FAULT_REFUSED, "connecting to pair failed");
     }

@@ -12,7 +12,7 @@ import signal
 import subprocess
 
 from harness import ADDRESS, ADDRESS2, ADDRESS3, Bench, check, equal
-from readings import TRUTH, true_board
+from readings import TRUE_BOARD, TRUTH, set_truth, true_board
 from tap import run, test
 
 # Not to be found anywhere in what the program says.
@@ -299,8 +299,52 @@ def away_while_pairing(bench):
     exporter = true_board(bench, write(bench, PASSKEY), more=',passkey=' + PASSKEY)
     bench.sim('set absent-timeout 0.2',
               "refuse Pair org.bluez.Error.ConnectionAttemptFailed 'Page Timeout' 2")
-    exporter.logged('warning: .* connecting to pair failed: Page Timeout')
+    exporter.logged('warning: .* connecting took too long: out of range')
     TRUTH.check(exporter.fresh())
+
+
+def beside_an_absent_one(bench, passkey=PASSKEY):
+    """A board that wants to be paired, and another battery that is away and asks for the radio."""
+    bench.start_bus()
+    bench.start_sim(ADDRESS + TRUE_BOARD + ',known,passkey=' + passkey, ADDRESS2 + ',known,absent')
+    set_truth(bench.sim)
+    return bench.start('--poll.interval=1', write(bench, PASSKEY), ADDRESS + '=first',
+                       ADDRESS2 + '=second')
+
+
+def missed(exporter, n):
+    """Waits until the absent battery has missed n more polls, one a second."""
+    def count(metrics):
+        return metrics.sum('bms_poll_failures_total', battery='second')
+    before = count(exporter.metrics())
+    exporter.until(lambda m: count(m) >= before + n, '%d polls' % n, limit=60)
+
+
+@test
+def slow_pairing(bench):
+    """A pairing that takes long is not cut short by another battery that waits for the radio."""
+    exporter = beside_an_absent_one(bench)
+    bench.sim('hold Pair')
+    at = bench.sim.until('held Pair')
+    missed(exporter, 14)
+    equal(bench.sim.seen('disconnect ' + ADDRESS, at), [], 'what cuts the pairing short')
+    bench.sim('release Pair')
+    TRUTH.check(exporter.until(lambda m: m('bms_up', battery='first') == 1, 'readings'), 'first',
+                legacy_label=True)
+    equal(len(bench.sim.seen('pair ')), 1, 'calls of Pair')
+
+
+@test
+def pairing_in_vain(bench):
+    """A pairing that comes to nothing is not begun again before the board has asked for it again."""
+    exporter = true_board(bench, write(bench, PASSKEY), more=',known,passkey=' + PASSKEY)
+    bench.sim('hold Pair', 'set absent-timeout 0.2')
+    at = bench.sim.until('held Pair')
+    bench.sim('absent *')
+    at = bench.sim.until('disconnect ', at, limit=60)  # the bound of a pairing
+    bench.sim.until('connect ', at)
+    equal(bench.sim.seen('pair ', at), [], 'calls of Pair for a board that is away')
+    bench.sim('release Pair')
 
 
 @test
