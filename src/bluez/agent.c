@@ -97,15 +97,49 @@ static void on_call(GDBusConnection *bus, const char *sender, const char *path, 
 
 /* ---- being there ----------------------------------------------------------------------------- */
 
+static void forget_refusal(Bluez *bluez)
+{
+    bluez->agent_fault = LINK_FAULT_NONE;
+    g_clear_pointer(&bluez->agent_detail, g_free);
+}
+
+static void end_registering(Bluez *bluez)
+{
+    if (bluez->agent_cancellable)
+        g_cancellable_cancel(bluez->agent_cancellable);
+    g_clear_object(&bluez->agent_cancellable);
+}
+
+static void refused(Bluez *bluez, GError *error)
+{
+    gboolean told = bluez->agent_fault != LINK_FAULT_NONE;
+
+    g_free(bluez->agent_detail);
+    bluez->agent_fault = bluez_error_fault(
+        error, LINK_FAULT_REFUSED, "bluetoothd accepts no pairing agent", &bluez->agent_detail);
+    if (told)
+        log_debug("%s", bluez->agent_detail);
+    else
+        log_warn("%s; it is registered again when a battery is to be paired", bluez->agent_detail);
+}
+
 static void on_registered(GObject *source, GAsyncResult *result, gpointer user)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    BluezError class = reply ? BLUEZ_ERROR_OTHER : bluez_error_class(error);
+    Bluez *bluez = user;
 
-    (void)user;
-    if (!reply && bluez_error_class(error) != BLUEZ_ERROR_CANCELLED)
-        log_warn("bluetoothd does not take a pairing agent: %s", bluez_error_text(error));
+    if (class == BLUEZ_ERROR_CANCELLED)
+        return;
+    g_clear_object(&bluez->agent_cancellable);
+    /* It exists already if the answer to an earlier call was not waited for. */
+    bluez->agent_registered = reply || class == BLUEZ_ERROR_EXISTS;
+    if (bluez->agent_registered)
+        forget_refusal(bluez);
+    else
+        refused(bluez, error);
 }
 
 static void export_object(Bluez *bluez)
@@ -129,26 +163,44 @@ static gboolean is_wanted(const Bluez *bluez)
     return FALSE;
 }
 
+static void register_agent(Bluez *bluez)
+{
+    if (!bluez->agent_object)
+        export_object(bluez);
+    bluez->agent_cancellable = g_cancellable_new();
+    bluez_call(bluez, AGENT_MANAGER_PATH, AGENT_MANAGER_IFACE, "RegisterAgent",
+               g_variant_new("(os)", AGENT_PATH, CAPABILITY), NULL, BLUEZ_CALL_MS,
+               bluez->agent_cancellable, on_registered, bluez);
+}
+
 void agent_update(Bluez *bluez)
 {
     gboolean wanted = is_wanted(bluez);
+    gboolean asked = bluez->agent_registered || bluez->agent_cancellable;
 
-    if (!bluez->bus || !bluez->owner || wanted == bluez->agent_registered)
+    if (!bluez->bus || !bluez->owner || wanted == asked)
         return;
-    if (wanted && !bluez->agent_object)
-        export_object(bluez);
-    bluez->agent_registered = wanted;
-    if (wanted)
-        bluez_call(bluez, AGENT_MANAGER_PATH, AGENT_MANAGER_IFACE, "RegisterAgent",
-                   g_variant_new("(os)", AGENT_PATH, CAPABILITY), NULL, BLUEZ_CALL_MS,
-                   bluez->owner_cancellable, on_registered, NULL);
-    else
-        bluez_call(bluez, AGENT_MANAGER_PATH, AGENT_MANAGER_IFACE, "UnregisterAgent",
-                   g_variant_new("(o)", AGENT_PATH), NULL, -1, NULL, NULL, NULL);
+    if (wanted) {
+        register_agent(bluez);
+        return;
+    }
+    agent_owner_gone(bluez);
+    bluez_call(bluez, AGENT_MANAGER_PATH, AGENT_MANAGER_IFACE, "UnregisterAgent",
+               g_variant_new("(o)", AGENT_PATH), NULL, -1, NULL, NULL, NULL);
+}
+
+LinkFault agent_fault(const Bluez *bluez, const char **detail)
+{
+    *detail = bluez->agent_detail ? bluez->agent_detail : "the pairing agent is not registered yet";
+    if (bluez->agent_registered)
+        return LINK_FAULT_NONE;
+    return bluez->agent_fault != LINK_FAULT_NONE ? bluez->agent_fault : LINK_FAULT_REFUSED;
 }
 
 void agent_owner_gone(Bluez *bluez)
 {
+    end_registering(bluez);
+    forget_refusal(bluez);
     bluez->agent_registered = FALSE;
 }
 

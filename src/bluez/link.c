@@ -16,6 +16,8 @@
 
 #include "log.h"
 
+#include <string.h>
+
 /* When the adapter is switched off or bluetoothd ends, devices are told of as disconnected first
  * and the cause right behind. */
 enum { CAUSE_MS = 100 };
@@ -308,11 +310,13 @@ void bluez_link_free(BluezLink *link)
     bluez_unwatch(link->bluez, &link->device_subscription);
     bluez_unwatch(link->bluez, &link->value_subscription);
     g_ptr_array_remove(link->bluez->links, link);
+    agent_update(link->bluez); /* it was the last one with a passkey, perhaps */
     radio_release(&link->bluez->radio, link);
     gatt_info_clear(&link->gatt);
     g_free(link->device);
     g_free(link->detail);
     g_free(link->label);
+    explicit_bzero(&link->passkey, sizeof link->passkey);
     g_free(link);
 }
 

@@ -74,6 +74,16 @@ static void on_paired(GObject *source, GAsyncResult *result, gpointer user)
 
 void link_pair_device(BluezLink *link)
 {
+    const char *detail;
+    LinkFault fault;
+
+    agent_update(link->bluez);
+    fault = agent_fault(link->bluez, &detail);
+    if (fault != LINK_FAULT_NONE) {
+        /* bluetoothd would pair without the passkey, and that pairing would have to be removed. */
+        link_finish(link, fault, detail);
+        return;
+    }
     link->pairing = TRUE;
     link_set_timer(link, PAIR_MS, on_pair_timeout);
     link_call_device(link, "Pair", G_MAXINT, on_paired);

@@ -88,8 +88,11 @@ struct Bluez {
     guint power_timer;
     GCancellable *power_cancellable;
 
-    guint agent_object;        /* our pairing agent on the bus, 0 where there is none */
-    gboolean agent_registered; /* with the present owner */
+    guint agent_object;              /* our pairing agent on the bus, 0 where there is none */
+    gboolean agent_registered;       /* with the present owner */
+    GCancellable *agent_cancellable; /* of a RegisterAgent under way, or NULL */
+    LinkFault agent_fault;           /* why the latest RegisterAgent failed, or NONE */
+    char *agent_detail;              /* the same in words, or NULL */
 
     gboolean settled; /* it is known for the first time what is there and what is not */
     LinkFault fault;  /* what stands in the way of every link, as told to them */
@@ -122,8 +125,15 @@ void bluez_unwatch(Bluez *bluez, guint *subscription);
 
 /* ---- agent.c ------------------------------------------------------------------------------- */
 
-/** Registers the agent with bluetoothd if a link has a passkey, else takes it back. */
+/** Registers the agent with bluetoothd if a link has a passkey, else unregisters it. One that was
+ * refused is registered again. */
 void agent_update(Bluez *bluez);
+
+/**
+ * Why no device can be paired now, or LINK_FAULT_NONE.
+ * @param detail in words, valid until the main loop runs
+ */
+LinkFault agent_fault(const Bluez *bluez, const char **detail);
 
 /** bluetoothd has gone, and with it what was registered. */
 void agent_owner_gone(Bluez *bluez);

@@ -372,6 +372,50 @@ def agent_goes(bench):
 
 
 @test
+def agent_goes_with_its_battery(bench):
+    """The agent is taken back when the battery whose passkey it has is taken out."""
+    path = bench.directory + '/config'
+
+    def configure(*batteries):
+        write(bench, '[exporter]\npoll.interval = 1\n' +
+              ''.join('[%s]\n' % each for each in batteries), 'config')
+    option = write(bench, '%s %s\n' % (ADDRESS, PASSKEY))
+    configure(ADDRESS, ADDRESS2)
+    bench.start_bus()
+    bench.start_sim(ADDRESS + ',known', ADDRESS2 + ',known')
+    exporter = bench.start('--config=' + path, option)
+    exporter.fresh(2)
+    at = bench.sim.until('agent on')
+    configure(ADDRESS2)
+    exporter.signal(signal.SIGHUP)
+    bench.sim.until('agent off', at)
+    exporter.until(lambda m: len(m.all('bms_up')) == 1 and m.sum('bms_up') == 1, 'the other one')
+
+
+def refused_agent(error, pattern, name):
+    @test
+    def function(bench):
+        bench.start_bus()
+        bench.start_sim(ADDRESS + TRUE_BOARD + ',known,passkey=' + PASSKEY)
+        set_truth(bench.sim)
+        bench.sim("refuse RegisterAgent %s 'not today'" % error)
+        exporter = bench.start('--poll.interval=500ms', write(bench, PASSKEY))
+        exporter.logged('warning: .*accepts no pairing agent: not today')
+        # Without the agent bluetoothd would pair in another way, which nobody could undo.
+        exporter.logged('warning: .*%s.*%s' % (ADDRESS, pattern))
+        exporter.until(lambda m: m.sum('bms_link_sessions_total') >= 1, 'a session')
+        equal(bench.sim.seen('pair '), [], 'calls of Pair')
+        bench.sim("refuse RegisterAgent %s 'not today' 0" % error)
+        TRUTH.check(exporter.fresh())
+        equal(exporter.count_log('it is registered again'), 1, 'lines about the agent')
+    function.__doc__ = 'An agent that bluetoothd refuses is registered again: ' + name
+
+
+refused_agent('org.bluez.Error.Failed', 'accepts no pairing agent', 'by bluetoothd')
+refused_agent('org.freedesktop.DBus.Error.AccessDenied', 'forbids talking', 'by the bus')
+
+
+@test
 def agent_refuses(bench):
     """The agent answers only while we pair, only for that device, and only bluetoothd."""
     exporter = true_board(bench, write(bench, PASSKEY), '--log.level=debug')
