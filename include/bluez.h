@@ -38,9 +38,10 @@ gboolean bluez_on_bus(const Bluez *bluez);
 
 /**
  * Switches the adapter off and on again, which breaks every link that it has, others' too.
+ * @param again it was done before in this outage: told at debug level only
  * @return FALSE if there is none that is on, or it is being done already
  */
-gboolean bluez_power_cycle(Bluez *bluez);
+gboolean bluez_power_cycle(Bluez *bluez, gboolean again);
 
 /** Whether an adapter that was switched off is not known to be on again. */
 gboolean bluez_is_cycling(const Bluez *bluez);

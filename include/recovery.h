@@ -96,6 +96,9 @@ void recovery_limit_init(RecoveryLimit *limit, int64_t min_us, int64_t max_us);
 /** Asks for a time. @return whether it may be done, and then it counts as done */
 bool recovery_limit_take(RecoveryLimit *limit, int64_t now_us);
 
+/** Whether it was done since it last helped or was not needed. */
+bool recovery_limit_is_used(const RecoveryLimit *limit);
+
 /** It has helped, or was not needed: the distance is the shortest again. */
 void recovery_limit_relax(RecoveryLimit *limit);
 

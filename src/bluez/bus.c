@@ -183,6 +183,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
     }
     bluez->objects_known = TRUE;
     drop_complaint(bluez);
+    power_take_over(bluez, objects);
     if (bluez->adapter && bluez->powered)
         log_debug("adapter %s is on meanwhile", bluez->adapter); /* links live on it */
     else if (objects_find_adapter(objects, bluez->wanted_adapter, &path, &powered))
@@ -378,7 +379,7 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user)
     g_clear_handle_id(&bluez->bus_timer, g_source_remove);
     if (!bus) {
         if (bluez->retry_seconds == FIRST_RETRY_SECONDS)
-            log_warn("no D-Bus system bus, trying on: %s", error->message);
+            log_warn("no D-Bus system bus, retrying: %s", error->message);
         settle(bluez);
         retry_bus(bluez);
         return;
@@ -403,7 +404,7 @@ static gboolean on_bus_timeout(gpointer user)
     g_object_unref(bluez->cancellable);
     bluez->cancellable = g_cancellable_new();
     if (bluez->retry_seconds == FIRST_RETRY_SECONDS)
-        log_warn("the D-Bus system bus does not answer, trying on");
+        log_warn("the D-Bus system bus does not answer, retrying");
     settle(bluez);
     retry_bus(bluez);
     return G_SOURCE_REMOVE;
@@ -417,7 +418,8 @@ static void connect_bus(Bluez *bluez)
     g_autofree char *address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
 
     if (!address) {
-        log_warn("no D-Bus system bus: %s", error->message);
+        if (bluez->retry_seconds == FIRST_RETRY_SECONDS)
+            log_warn("no D-Bus system bus, retrying: %s", error->message);
         settle(bluez);
         retry_bus(bluez);
         return;

@@ -229,7 +229,9 @@ static void on_device_removed(GObject *source, GAsyncResult *result, gpointer us
 /* BlueZ forgets what it has cached of the device, and takes its link down if there is one. */
 static void remove_device(BluezLink *link, const char *path)
 {
-    log_info("%s: bluetoothd is made to forget the device and find it anew", link->label);
+    (link->removal_told ? log_debug : log_info)(
+        "%s: removing the device from bluetoothd, to find it again", link->label);
+    link->removal_told = TRUE;
     bluez_call(link->bluez, link->bluez->adapter, ADAPTER_IFACE, "RemoveDevice",
                g_variant_new("(o)", path), NULL, BLUEZ_CALL_MS, link->cancellable,
                on_device_removed, link);

@@ -57,7 +57,8 @@ struct BluezLink {
     gboolean heard;   /* a notification has come in this session */
     guint unanswered; /* writes since the last notification */
 
-    guint misses; /* attempts in a row that did not come up */
+    guint misses;          /* attempts in a row that did not come up */
+    gboolean removal_told; /* since the last good session */
 
     gint32 passkey;         /* 0 to 999999, or -1 */
     gboolean wants_pairing; /* the next attempt begins with it */

@@ -280,7 +280,11 @@ static void link_open(void *user, bool afresh)
 
 static void link_close(void *user)
 {
-    link_finish(user, LINK_FAULT_NONE, NULL);
+    BluezLink *link = user;
+
+    if (link->stage == LINK_UP && link->heard)
+        link->removal_told = FALSE;
+    link_finish(link, LINK_FAULT_NONE, NULL);
 }
 
 const LinkOps bluez_link_ops = {

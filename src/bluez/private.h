@@ -83,8 +83,11 @@ struct Bluez {
     gboolean powered;
     guint adapter_subscription;
 
-    char *cycled;       /* adapter that was switched off and is not on again yet, or NULL */
-    gboolean finishing; /* the program ends: it is not left off */
+    char *cycled;         /* adapter that was switched off and is not on again yet, or NULL */
+    gboolean finishing;   /* the program ends: it is not left off */
+    gboolean power_again; /* not the first time in this outage: told at debug level */
+    gboolean power_told;  /* that it cannot be switched on */
+    gboolean mark_read;   /* whether an earlier process has left an adapter off is known */
     guint power_timer;
     GCancellable *power_cancellable;
 
@@ -122,6 +125,11 @@ const char *bluez_fault_detail(const Bluez *bluez);
 guint bluez_watch_properties(Bluez *bluez, const char *path, const char *iface,
                              GDBusSignalCallback callback, gpointer user);
 void bluez_unwatch(Bluez *bluez, guint *subscription);
+
+/* ---- power.c ------------------------------------------------------------------------------- */
+
+/** Switches an adapter on that an earlier process has switched off and not on again. */
+void power_take_over(Bluez *bluez, GVariant *objects);
 
 /* ---- agent.c ------------------------------------------------------------------------------- */
 

@@ -45,7 +45,8 @@ void rungs_free(Rungs *rungs)
 static gboolean cycle_power(Rungs *rungs, const Device *device)
 {
     (void)device;
-    return rungs->may_cycle && bluez_power_cycle(rungs->bluez);
+    return rungs->may_cycle &&
+           bluez_power_cycle(rungs->bluez, recovery_limit_is_used(&rungs->cycle_limit));
 }
 
 static gboolean run_command(Rungs *rungs, const Device *device)

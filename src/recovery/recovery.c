@@ -174,6 +174,11 @@ bool recovery_limit_take(RecoveryLimit *limit, int64_t now_us)
     return true;
 }
 
+bool recovery_limit_is_used(const RecoveryLimit *limit)
+{
+    return limit->distance_us > limit->min_us;
+}
+
 void recovery_limit_relax(RecoveryLimit *limit)
 {
     limit->distance_us = limit->min_us;

@@ -8,6 +8,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
+import signal
+
 from harness import ADDRESS, Bench, check, equal
 from readings import TRUE_BOARD, TRUTH, set_truth, true_board
 from tap import run, test
@@ -120,6 +122,49 @@ def adapter_is_not_left_off(bench):
 
 
 @test
+def adapter_is_not_left_off_by_a_crash(bench):
+    """An adapter that is off because the program was killed is switched on by the next one."""
+    directory = bench.directory + '/run'
+    os.mkdir(directory)
+    env = {'RUNTIME_DIRECTORY': directory + ':/nonexistent'}
+    exporter = true_board(bench, '--recover.power-cycle', more=',known', env=env)
+    refuse(bench)
+    at = bench.sim.until('powered off', limit=LIMIT)
+    exporter.signal(signal.SIGKILL)
+    equal(exporter.end(), -signal.SIGKILL, 'exit status')
+    equal(bench.sim.state()['adapters'][0]['powered'], False, 'powered')
+    bench.sim('clear *')
+    exporter = bench.start('--poll.interval=500ms', env=env)
+    bench.sim.until('powered on', at)
+    TRUTH.check(exporter.fresh())
+    equal(os.listdir(directory), [], 'files')
+    # What a person switches off stays off.
+    equal(exporter.stop(), 0, 'exit status')
+    bench.sim('adapter off')
+    exporter = bench.start('--poll.interval=500ms', env=env)
+    exporter.logged('the Bluetooth adapter is off')
+    equal(bench.sim.state()['adapters'][0]['powered'], False, 'powered')
+
+
+@test
+def told_once(bench):
+    """What is done again in the same outage is not told again; in the next outage it is."""
+    exporter = true_board(bench, '--session.renew=1', more=',known')
+    line = 'removing the device from bluetoothd'
+    for outage in (1, 2):
+        at = bench.sim.mark()
+        refuse(bench)
+        bench.sim('fault * drop-now')
+        for _ in range(2):
+            at = bench.sim.until('remove-device', at, LIMIT)
+        equal(exporter.count_log(line), outage, 'lines')
+        bench.sim('clear *')
+        renewals = exporter.metrics()('bms_link_sessions_total', reason='renewal')
+        exporter.until(lambda m: m('bms_link_sessions_total', reason='renewal') > renewals,
+                       'a renewal', LIMIT)
+
+
+@test
 def wedged_device(bench):
     """A device that only its removal cures is cured."""
     exporter = true_board(bench, more=',known')
@@ -171,7 +216,7 @@ def power_cycle_that_fails(bench):
     exporter = bench.start('--recover.power-cycle', '--poll.interval=500ms')
     bench.sim.until('powered off hci0', limit=LIMIT)
     bench.sim('adapter block hci0')
-    exporter.logged('cannot be switched on again, trying on: Blocked through rfkill')
+    exporter.logged('cannot be switched on again; it is tried every 5 s: Blocked through rfkill')
     TRUTH.check(exporter.fresh(limit=LIMIT))
     equal(bench.sim.battery()['adapter'], 'hci1', 'adapter')
 

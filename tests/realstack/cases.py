@@ -194,7 +194,7 @@ def adapter_switched_for_it(stack):
     """A board that stays silent has the adapter switched off and on, if allowed; reading goes on."""
     stack.peer('fault silent')
     exporter = stack.start('--recover.power-cycle')
-    at = exporter.logged('made to forget the device')
+    at = exporter.logged('removing the device from bluetoothd')
     at = exporter.logged('adapter .* is on again', at, limit=300)
     exporter.logged('subscribing', at)
     equal(stack.adapter('Powered'), 'true', 'Powered')

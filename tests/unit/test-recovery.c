@@ -348,7 +348,9 @@ static void test_limit(void)
     }
     g_assert_cmpint(taken_at, >, 190000);
 
+    g_assert_true(recovery_limit_is_used(&limit));
     recovery_limit_relax(&limit);
+    g_assert_false(recovery_limit_is_used(&limit));
     g_assert_true(recovery_limit_take(&limit, 300000 * S));
     g_assert_true(recovery_limit_take(&limit, 300300 * S));
 }
