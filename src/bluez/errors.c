@@ -9,8 +9,7 @@
 #include <string.h>
 
 typedef struct {
-    const char
-        *name; /* of the D-Bus error, or its beginning if it ends in a dot, or NULL for any */
+    const char *name; /* of the D-Bus error, its beginning with a dot at the end, or NULL for any */
     const char *text; /* part of the message, or NULL for any */
     BluezError class;
     LinkFault fault; /* which the error shows at whatever stage, or NONE: the stage decides */

@@ -293,7 +293,8 @@ static bool host_recover(void *host, RecoveryAction action)
 {
     (void)host;
     CHECK(action < RECOVERY_N_ACTIONS);
-    return action == RECOVERY_POWER_CYCLE ? bluez_power_cycle(bluez, FALSE) : action == RECOVERY_TELL;
+    return action == RECOVERY_POWER_CYCLE ? bluez_power_cycle(bluez, FALSE)
+                                          : action == RECOVERY_TELL;
 }
 
 static const PollerHost host_ops = {

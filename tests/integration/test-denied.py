@@ -87,7 +87,7 @@ def denied_power(bench):
     exporter = bench.start('--recover.power-cycle', '--poll.interval=500ms', ADDRESS + '=house')
     bench.sim('fault * connect-fail org.bluez.Error.Failed le-connection-abort-by-local')
     exporter.logged('warning: adapter .* cannot be switched off: .*member="Set"', limit=60)
-    at = exporter.logged('needs you', limit=60)
+    at = exporter.logged('needs attention', limit=60)
     equal(exporter.count_log('switched on'), 0, 'attempts to switch on what was not switched off')
     bench.sim('clear *')
     exporter.logged('readings', at)

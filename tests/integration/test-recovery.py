@@ -68,7 +68,7 @@ def lines_can_be_used(bench):
     remedy = 'bluetoothctl remove ' + ADDRESS
     exporter.logged('warning: house: notifications could not .*' + remedy)
     check(remedy in exporter.get('/').text, 'no command on the page')
-    exporter.logged('house: bluetoothd is made to forget')
+    exporter.logged('house: removing the device from bluetoothd')
     write('home')
     bench.sim('clear *')
     exporter.signal(signal.SIGHUP)
