@@ -34,6 +34,7 @@ LIB_SOURCES := \
     src/doctor/scan.c \
     src/doctor/scan_table.c \
     src/export/exporter.c \
+    src/bluez/trim.c \
     src/export/families.c \
     src/export/negotiate.c \
     src/export/process.c \

@@ -182,6 +182,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
         return;
     }
     bluez->objects_known = TRUE;
+    bluez_trim_after(bluez, objects);
     drop_complaint(bluez);
     power_take_over(bluez, objects);
     if (bluez->adapter && bluez->powered)
@@ -459,6 +460,7 @@ void bluez_free(Bluez *bluez)
     g_clear_handle_id(&bluez->retry, g_source_remove);
     g_clear_handle_id(&bluez->bus_timer, g_source_remove);
     g_clear_handle_id(&bluez->power_timer, g_source_remove);
+    g_clear_handle_id(&bluez->trim, g_source_remove);
     g_cancellable_cancel(bluez->power_cancellable);
     g_object_unref(bluez->power_cancellable);
     drop_bus(bluez);

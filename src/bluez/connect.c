@@ -254,6 +254,7 @@ static void on_objects(GObject *source, GAsyncResult *result, gpointer user)
         link_fail_objects(link, error);
         return;
     }
+    bluez_trim_after(link->bluez, objects);
     gboolean afresh = link->afresh;
 
     link->afresh = FALSE;

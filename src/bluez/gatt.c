@@ -283,6 +283,7 @@ static void on_services(GObject *source, GAsyncResult *result, gpointer user)
         link_fail_objects(link, error);
         return;
     }
+    bluez_trim_after(link->bluez, objects);
     if (link->stage != LINK_RESOLVING)
         return;
     if (!objects_find_device(objects, link->bluez->adapter, link->address, &device)) {

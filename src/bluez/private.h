@@ -7,6 +7,7 @@
  *   radio.c   whose turn it is: one link at a time may scan or connect
  *   objects.c reads BlueZ's object tree
  *   errors.c  tells BlueZ's errors apart
+ *   trim.c    gives memory back after a large object tree
  *   agent.c   answers bluetoothd's questions for passkeys
  *   scan.c    a discovery for its own sake, with neighbours.c: what it has found
  *   link.c    one device, with connect.c, rivals.c, pair.c and gatt.c; they share link-private.h
@@ -76,6 +77,7 @@ struct Bluez {
     guint removed_subscription;
     gboolean objects_known; /* the object tree has been read since the owner appeared */
     guint reread;           /* GLib source that asks for the object tree again */
+    guint trim;             /* GLib source that gives memory back, 0 for none */
     LinkFault complaint;    /* why it could not be read so far, or NONE */
     char *complaint_text;   /* the same in words, or NULL for link_fault_text() */
 
@@ -130,6 +132,11 @@ void bluez_unwatch(Bluez *bluez, guint *subscription);
 
 /** Switches an adapter on that an earlier process has switched off and not on again. */
 void power_take_over(Bluez *bluez, GVariant *objects);
+
+/* ---- trim.c -------------------------------------------------------------------------------- */
+
+/** Gives the memory back that a large answer of GetManagedObjects has taken, once it is freed. */
+void bluez_trim_after(Bluez *bluez, GVariant *objects);
 
 /* ---- agent.c ------------------------------------------------------------------------------- */
 
