@@ -18,6 +18,7 @@ LIB_SOURCES := \
     src/bluez/radio.c \
     src/bluez/rivals.c \
     src/bluez/scan.c \
+    src/bluez/trim.c \
     src/cli/config.c \
     src/cli/names.c \
     src/cli/options.c \
@@ -34,7 +35,6 @@ LIB_SOURCES := \
     src/doctor/scan.c \
     src/doctor/scan_table.c \
     src/export/exporter.c \
-    src/bluez/trim.c \
     src/export/families.c \
     src/export/negotiate.c \
     src/export/process.c \

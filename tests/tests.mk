@@ -4,7 +4,6 @@
 # tests/unit/NAME.c
 UNIT_TESTS := \
     test-device \
-    test-battery \
     test-bluez-errors \
     test-bluez-objects \
     test-documents \
