@@ -10,9 +10,9 @@
 static gboolean can_cycle;
 static guint n_cycles;
 
-gboolean bluez_power_cycle(Bluez *bluez)
+gboolean bluez_power_cycle(Bluez *bluez, gboolean again)
 {
-    (void)bluez;
+    (void)bluez, (void)again;
     n_cycles += can_cycle ? 1 : 0;
     return can_cycle;
 }
