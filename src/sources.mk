@@ -70,7 +70,9 @@ LIB_SOURCES := \
     src/page/pieces.c \
     src/poller/clock.c \
     src/poller/poller.c \
+    src/poller/questions.c \
     src/poller/round.c \
+    src/poller/rtt.c \
     src/poller/unlock.c \
     src/recovery/recovery.c \
     src/rover/modbus.c \

@@ -27,6 +27,7 @@ UNIT_TESTS := \
     test-rover \
     test-rover-vectors \
     test-rungs \
+    test-rtt \
     test-scan \
     test-system \
     test-turns \
