@@ -31,6 +31,7 @@ static const struct {
     [FAULT_WRONG_REGISTER] = {"wrong-register", "n"},
     [FAULT_ERROR_STATUS] = {"error-status", "xrn"},
     [FAULT_CHUNK_SIZE] = {"chunk-size", "i"},
+    [FAULT_PIECE_GAP] = {"piece-gap", "s"},
     [FAULT_SWAP_ORDER] = {"swap-order", "n"},
     [FAULT_SILENT] = {"silent", ""},
     [FAULT_PASSWORD] = {"password", "d"},
@@ -355,6 +356,11 @@ void faults_apply(struct faults *faults, uint64_t *random, const uint8_t *reques
         used = used > size ? (used - 1) / size * size : used / 2;
     }
     board_cut(out, stream, used, start, size);
+    if ((fault = fault_on(faults, FAULT_PIECE_GAP)) != NULL) {
+        for (size_t i = 0; i < out->count; i++) {
+            out->piece[i].delay += (double)i * fault->seconds;
+        }
+    }
     if (fault_take(faults, FAULT_SWAP_ORDER) != NULL) {
         for (size_t i = 0, j = out->count; i + 1 < j; i++) {
             struct board_piece swap = out->piece[i];
