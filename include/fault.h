@@ -32,6 +32,7 @@ typedef enum {
     LINK_FAULT_LOST,        /**< the connection broke */
     /* Detected by the poller on a link that is up: */
     LINK_FAULT_SILENT,    /**< requests are not answered */
+    LINK_FAULT_SLOW,      /**< answers take longer than the poll interval allows */
     LINK_FAULT_ECHO,      /**< requests come back instead of answers */
     LINK_FAULT_NOISE,     /**< answers arrive corrupted */
     LINK_FAULT_MALFORMED, /**< answers are sound, but their content is not what it should be */

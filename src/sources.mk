@@ -68,6 +68,7 @@ LIB_SOURCES := \
     src/page/page.c \
     src/page/page_style.c \
     src/page/pieces.c \
+    src/poller/answers.c \
     src/poller/clock.c \
     src/poller/poller.c \
     src/poller/questions.c \

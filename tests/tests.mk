@@ -29,6 +29,7 @@ UNIT_TESTS := \
     test-rungs \
     test-rtt \
     test-scan \
+    test-slow \
     test-system \
     test-turns \
     test-unlock \
@@ -94,6 +95,7 @@ INTEGRATION_TESTS := \
     test-session \
     test-scan \
     test-several \
+    test-slow \
     test-standin \
     test-start \
     test-stop \
@@ -108,7 +110,8 @@ VALGRIND_TESTS := \
 
 # Those that do little but wait, for bounds of a minute, and so run as shipped only.
 SLOW_TESTS := \
-    test-late
+    test-late \
+    test-slow
 
 # Those about the program as it is shipped: sanitizers make system calls of their own.
 SHIPPED_TESTS := \

@@ -241,7 +241,8 @@ static gboolean on_look(gpointer user)
             end_unit(check);
         }
     } else if (check->attempting &&
-               (device->fault == LINK_FAULT_REFUSES ||
+               (device->fault == LINK_FAULT_REFUSES || device->fault == LINK_FAULT_SLOW ||
+                device->fault == LINK_FAULT_MALFORMED ||
                 (device->stage == LINK_CLOSED && device->fault != LINK_FAULT_NONE))) {
         take_failure(check);
     }

@@ -176,6 +176,12 @@ static const FaultTraits faults[LINK_N_FAULTS] = {
                            .transient = true,
                            ABOUT_DEVICE,
                            ABOUT_ADAPTER},
+    [LINK_FAULT_SLOW] = {.name = "slow",
+                         .text = "its answers take longer than the poll interval allows",
+                         .remedy = "raise --poll.interval",
+                         .layer = FAULT_LAYER_TALK,
+                         .session = SESSION_LINK_LOSS,
+                         ABOUT_BOARD},
     [LINK_FAULT_ECHO] = {.name = "echo",
                          .text = "it only echoes what it is sent: it asks for a password or "
                                  "pairing",

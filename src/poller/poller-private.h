@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the poller share: poller.c (the state machine, the grid, the link), clock.c
- * (what is done when, and how late), unlock.c (the password handshake) and round.c (the
- * conversation: what is asked, and what is made of the answers).
+ * (what is done when, and how late), unlock.c (the password handshake), round.c
+ * (what is asked) and answers.c (what is made of the answers).
  */
 #ifndef BMS_POLLER_PRIVATE_H
 #define BMS_POLLER_PRIVATE_H
 
 #include "jbd/state.h"
 #include "poller.h"
+#include "questions.h"
 #include "recovery.h"
+#include "rtt.h"
 
 typedef enum { STOPPED, WAITING, OPENING, UNLOCKING, ASKING, IDLE, CLOSING, RELEASED } State;
 
@@ -35,6 +37,7 @@ typedef struct {
     bool after_reads;    /* reads have gone unanswered before */
     LinkFault otherwise; /* what to call that if it is not for want of a password */
     JbdStep step;
+    int64_t asked_at; /* when it was sent last */
 } Unlock;
 
 struct Poller {
@@ -75,17 +78,44 @@ struct Poller {
     JbdRead asked;
     unsigned tries;
     int64_t answer_by;
+    int64_t waiting_since;              /* the first try of the question */
     JbdError try_error;                 /* what came instead of an answer, if anything did */
     char malformed[JBD_MALFORMED_SIZE]; /* for JBD_ERROR_SANITY, what does not fit */
     JbdReassembler reassembler;
     JbdBasic basic;
     JbdCells cells;
     Optional optional[JBD_N_READS]; /* used for model and counters */
+
+    /* what may still come over this link */
+    Questions questions;
+    int64_t heard_at; /* when the latest bytes came */
+
+    /* the board's speed; a board stays slow over a new link */
+    unsigned late_rounds; /* in a row: answered, but not within the slot */
+    Rtt answer_time;      /* from a question to the end of its answer */
+    Rtt piece_time;       /* from one piece of an answer to the next */
 };
+
+/* So long nothing may come in answer to a question before the board is called silent. A module that
+ * waits for a password drops the link after 10 s, and is to be asked before that. */
+enum { POLLER_PATIENCE_US = 4000000 };
+
+/* Without these a poll is not complete. */
+enum { POLLER_REQUIRED_READS = 1 << JBD_BASIC | 1 << JBD_CELLS };
+
+static inline bool poller_is_required(JbdRead read)
+{
+    return (POLLER_REQUIRED_READS & 1 << read) != 0;
+}
 
 static inline int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static inline int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* ---- clock.c ------------------------------------------------------------------------------- */
@@ -153,19 +183,47 @@ void unlock_try_failed(Poller *poller);
 
 /* ---- round.c ------------------------------------------------------------------------------- */
 
-/** A link has come up: what is known to be there is read anew. */
+/** Nothing is known of the board's speed yet. */
+void round_init(Poller *poller);
+
+/** A link has come up: nothing is on its way, and what is known to be there is read again. */
 void round_new_session(Poller *poller);
 
-/** How long to wait for an answer to the poller's present try, in µs. */
-int64_t round_answer_time(const Poller *poller);
+/** Until when to wait for an answer to the try that is sent now, the poller->tries-th of
+ * @a max_tries. */
+int64_t round_answer_by(const Poller *poller, unsigned max_tries);
 
 /** Asks for everything without which a poll is not complete, then for what else is due. */
 void round_begin(Poller *poller);
 
-/** Bytes have come. */
-void round_take(Poller *poller, const uint8_t *data, size_t size);
+/** Asks for a register now. */
+void round_ask(Poller *poller, JbdRead read);
+
+/** The question is closed: asks for what is still wanted, or ends the round. */
+void round_ask_next(Poller *poller);
+
+/** A required read has been answered with readings, for the present round. */
+void round_required_answered(Poller *poller, JbdRead read);
+
+/** Any other has been answered; @a present tells whether the board has that register. */
+void round_optional_answered(Poller *poller, JbdRead read, bool present);
+
+/** Whether reads have been asked for as often as they ever are, and nothing has come. */
+bool round_is_unanswered(const Poller *poller);
 
 /** The time for an answer is over. */
 void round_try_failed(Poller *poller);
+
+/** A slot has begun while a question is open: one that was repeated as often as it may, and is only
+ * waited for, is asked once more. */
+void round_on_slot(Poller *poller);
+
+/* ---- answers.c ----------------------------------------------------------------------------- */
+
+/** Bytes have come. */
+void answers_take(Poller *poller, const uint8_t *data, size_t size);
+
+/** A read was answered when nobody waited for it any more. */
+void answers_take_late(Poller *poller, const JbdFrame *frame);
 
 #endif

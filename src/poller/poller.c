@@ -169,7 +169,7 @@ static void on_chunk(void *user, const uint8_t *data, size_t size)
     if (poller->state == UNLOCKING)
         unlock_take(poller, data, size);
     else
-        round_take(poller, data, size);
+        answers_take(poller, data, size);
     poller_rearm(poller);
 }
 
@@ -274,11 +274,12 @@ static void begin_slot(Poller *poller)
     if (poller_is_talking(poller))
         poller->slot_failure = POLL_FAILURE_TIMEOUT;
 
-    /* A round that is still after its required reads goes on and counts for this slot; one that is
-     * after the optional ones begins anew as soon as the question under way is closed. Never are
-     * there two, for an answer in flight could be taken for that to the other. */
+    /* A round of an earlier slot goes on until the question under way is answered or given up: what
+     * is slow is not asked two things at once. Then another is begun for this slot. */
     if (poller->state == IDLE)
         round_begin(poller);
+    else if (poller->state == ASKING)
+        round_on_slot(poller);
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */
@@ -296,6 +297,7 @@ Poller *poller_new(const PollerConfig *config, Device *device, const PollerHost 
     poller->host = host;
     poller->wake_at = INT64_MAX;
     recovery_init(&poller->recovery, config->interval_us, config->seed);
+    round_init(poller);
     return poller;
 }
 

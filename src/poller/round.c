@@ -1,23 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A round of reads over a link that is up: requests, retries, and what the answers are worth.
+ * A round of reads over a link that is up: what is asked, how often, and what comes of it.
+ *
+ * How long to wait is learnt from the board. One question is asked at a time; it is repeated when
+ * its time is over, but not while an answer is coming in, piece by piece. An answer that comes
+ * after its question was repeated, or after its poll was lost, is known as such (questions.h). A
+ * poll publishes only answers to questions that were asked in its own slot: what is older is not
+ * used, and only says how slow the board is. As long as a board answers its link is kept.
  */
 #include "poller-private.h"
 
 #include <stdio.h>
 
 enum {
-    MAX_MISSES = 3, /* rounds in which an optional register stays silent: it is not there */
+    MAX_MISSES = 3,      /* rounds in which an optional register stays silent: it is not there */
+    MIN_LATE_ROUNDS = 2, /* in a row: the board is too slow */
 };
 
-/* Answers were seen after 33 to 122 ms (median 68), once after 1.6 s, on 324 captured requests.
- * An answer that comes after the question was repeated is as good as any: both ask the same. */
-static const int64_t max_answer_us = 2000000;
+/* Answers were seen after 33 to 122 ms (median 68), once after 1.6 s, on 324 captured requests. */
 static const int64_t min_answer_us = 300000;
-/* The first command of a session is usually lost, so waiting long for its answer is in vain. */
+static const int64_t max_answer_us = 4000000;
+/* Of a board whose speed is not known yet. */
+static const int64_t unknown_answer_us = 1000000;
+/* The first command of a session is usually lost, so it is not worth waiting long for its answer.
+ * A board that is known to be slow gets its time; one that is known to be quick, less than this. */
 static const int64_t first_answer_us = 400000;
-/* After a damaged frame: let the line fall silent before asking again. */
-static const int64_t drain_us = 200000;
+/* What has swallowed two questions in a row lasts. */
+static const int64_t second_repeat_us = 1000000;
+/* From piece to piece of an answer; those of one answer usually come within 50 ms. */
+static const int64_t min_piece_us = 200000;
+static const int64_t max_piece_us = 1000000;
 
 /* Both are read at the beginning of each session, and then: counters change with every trip of a
  * protection, rarely; the model with a new board behind the same radio. */
@@ -26,31 +38,17 @@ static const int64_t model_every_us = 86400 * INT64_C(1000000);
 /* What was absent may have been lost in noise: look again the next day. */
 static const int64_t absent_for_us = 86400 * INT64_C(1000000);
 
-static const unsigned required_reads = 1 << JBD_BASIC | 1 << JBD_CELLS;
-
-int64_t round_answer_time(const Poller *poller)
+void round_init(Poller *poller)
 {
-    /* Two reads, three tries each, must fit into a slot. */
-    int64_t time = poller->config.interval_us / (2 * RECOVERY_TRIES + 2);
-
-    time = time > max_answer_us ? max_answer_us : time;
-    time = time < min_answer_us ? min_answer_us : time;
-    if (!poller->session_proved && poller->tries == 1)
-        time = earlier(time, first_answer_us);
-    return time;
-}
-
-static void send_request(Poller *poller)
-{
-    poller->tries++;
-    poller->try_error = JBD_OK;
-    poller->answer_by = poller_now(poller) + round_answer_time(poller);
-    jbd_reassembler_reset(&poller->reassembler);
-    poller_write(poller, jbd_request(poller->asked), JBD_REQUEST_SIZE);
+    rtt_init(&poller->answer_time, unknown_answer_us, min_answer_us, max_answer_us);
+    rtt_init(&poller->piece_time, max_piece_us, min_piece_us, max_piece_us);
 }
 
 void round_new_session(Poller *poller)
 {
+    questions_clear(&poller->questions);
+    rtt_forget_timeouts(&poller->answer_time);
+    rtt_forget_timeouts(&poller->piece_time);
     if (poller->config.turns)
         return; /* a session is nothing new then */
     for (int read = JBD_MODEL; read < JBD_N_READS; read++)
@@ -58,20 +56,115 @@ void round_new_session(Poller *poller)
             poller->optional[read].next_at = 0;
 }
 
-void round_begin(Poller *poller)
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+int64_t round_answer_by(const Poller *poller, unsigned max_tries)
 {
-    poller_set_state(poller, ASKING);
-    poller->round_began = poller_now(poller);
-    poller->wanted = required_reads;
-    poller->got = 0;
-    poller->asked = JBD_BASIC;
+    int64_t now = poller_now(poller);
+    int64_t base = rtt_base(&poller->answer_time);
+    int64_t time = rtt_timeout(&poller->answer_time);
+
+    /* The last one: whatever was asked may still be answered. */
+    if (poller->tries >= max_tries)
+        return later(now + base, poller->waiting_since + POLLER_PATIENCE_US);
+    if (poller->tries == 1 && !poller->session_proved && !poller->answer_time.known)
+        time = first_answer_us;
+    if (poller->tries > 1)
+        time = later(time, second_repeat_us);
+    /* A question that is repeated too late to be answered in the slot is repeated in vain. But when
+     * time-outs go on, first tries get all their time, else nothing would be learnt of a board that
+     * has become slow. */
+    if (poller->answer_time.known && poller->slot_end > now &&
+        (poller->tries > 1 || poller->answer_time.doublings <= 1))
+        time = earlier(time, later(base, (poller->slot_end - now) / 2));
+    return now + time;
+}
+
+/* Whether the slot in which the round began is over. Its poll was lost then. */
+static bool is_over(const Poller *poller)
+{
+    return poller->round_began < poller->slot_end - poller->config.interval_us;
+}
+
+/* An optional read is given up when the next poll is due: late is not worth beginning. */
+static bool has_time_for_optional(const Poller *poller)
+{
+    int64_t needed = earlier(2 * min_answer_us, poller->config.interval_us / 4);
+
+    needed = later(needed, rtt_typical(&poller->answer_time));
+    return !poller->slot_due && poller_now(poller) + needed < poller->slot_end;
+}
+
+/* What came before the question is of no use to it, unless it is the beginning of an answer that is
+ * still owed and still growing. */
+static void forget_old_bytes(Poller *poller)
+{
+    bool growing = poller_now(poller) - poller->heard_at <= rtt_timeout(&poller->piece_time);
+
+    if (questions_are_none(&poller->questions) || !growing || poller->reassembler.expects_steps)
+        jbd_reassembler_reset(&poller->reassembler);
+}
+
+static void send_request(Poller *poller)
+{
+    int64_t now = poller_now(poller);
+
+    if (poller->tries++ == 0)
+        poller->waiting_since = now;
+    poller->try_error = JBD_OK;
+    if (poller_is_required(poller->asked))
+        poller->answer_by = round_answer_by(poller, RECOVERY_TRIES);
+    else
+        poller->answer_by = earlier(now + rtt_timeout(&poller->answer_time), poller->slot_end);
+    forget_old_bytes(poller);
+    questions_add(&poller->questions, poller->asked, now);
+    poller_write(poller, jbd_request(poller->asked), JBD_REQUEST_SIZE);
+}
+
+void round_ask(Poller *poller, JbdRead read)
+{
+    poller->asked = read;
     poller->tries = 0;
     send_request(poller);
 }
 
-static bool is_required(JbdRead read)
+/* An answer that is still owed may not come to be taken for one to this round. So what is asked
+ * first is a register for which none is owed: its answer shows that no earlier one can follow. */
+static JbdRead first_read(const Poller *poller)
 {
-    return (required_reads & 1U << read) != 0;
+    return questions_wait_for(&poller->questions, JBD_BASIC, 0) &&
+                   !questions_wait_for(&poller->questions, JBD_CELLS, 0)
+               ? JBD_CELLS
+               : JBD_BASIC;
+}
+
+/* What was answered up to now belongs to a poll that is lost. The new one begins with @a read. */
+static void start_over(Poller *poller, JbdRead read)
+{
+    poller->round_began = poller_now(poller);
+    poller->wanted = POLLER_REQUIRED_READS;
+    poller->got = 0;
+    poller->asked = read;
+    poller->slot_failure = POLL_FAILURE_TIMEOUT;
+}
+
+void round_begin(Poller *poller)
+{
+    poller_set_state(poller, ASKING);
+    start_over(poller, first_read(poller));
+    round_ask(poller, poller->asked);
+}
+
+/* The poll of an earlier slot was lost. For the present one is asked now if there is time enough,
+ * else the next slot is waited for: a round that is late from the start would be lost as well. */
+static void begin_late(Poller *poller)
+{
+    int64_t needed = 2 * rtt_typical(&poller->answer_time);
+
+    if (poller_now(poller) + needed <= poller->slot_end)
+        round_begin(poller);
+    else
+        poller_end_round(poller);
 }
 
 /* Which optional registers to read behind a complete poll. */
@@ -86,26 +179,23 @@ static unsigned due_optionals(const Poller *poller)
     return due;
 }
 
-static void ask_next(Poller *poller)
+void round_ask_next(Poller *poller)
 {
-    if (poller->slot_due && !(poller->wanted & required_reads)) {
-        round_begin(poller); /* the next poll is due already */
+    if (poller->slot_due && is_over(poller)) {
+        begin_late(poller);
         return;
     }
-    /* An optional read is given up when the next poll is due: late is not worth beginning. */
-    int64_t needed = earlier(2 * min_answer_us, poller->config.interval_us / 4);
-    bool time_left = poller_now(poller) + needed < poller->slot_end;
-
     for (int read = 0; read < JBD_N_READS; read++) {
-        if (!(poller->wanted & 1U << read) || (!is_required((JbdRead)read) && !time_left))
+        if (!(poller->wanted & 1U << read) ||
+            (!poller_is_required((JbdRead)read) && !has_time_for_optional(poller)))
             continue;
-        poller->asked = (JbdRead)read;
-        poller->tries = 0;
-        send_request(poller);
+        round_ask(poller, (JbdRead)read);
         return;
     }
     poller_end_round(poller);
 }
+
+/* ---- what answers are worth ------------------------------------------------------------------ */
 
 static void publish(Poller *poller)
 {
@@ -114,6 +204,7 @@ static void publish(Poller *poller)
     jbd_publish(poller->device, &poller->basic, &poller->cells, now,
                 (double)(now - poller->round_began) / 1e6);
     poller->slot_due = false;
+    poller->late_rounds = 0;
     recovery_on_readings(&poller->recovery);
     poller->host_ops->published(poller->host);
     poller->wanted |= due_optionals(poller);
@@ -129,53 +220,41 @@ static void optional_done(Poller *poller, JbdRead read, bool present, int64_t wa
     poller->wanted &= ~(1U << read);
 }
 
-/*
- * Decodes a frame as the answer to @a read into the poller.
- * Readings of the two required registers go to the battery only when both have come.
- */
-static JbdError take(Poller *poller, JbdRead read, const JbdFrame *frame)
+/* The board answers, but too slowly for this interval. A new link would not change that. */
+static void report_slow(Poller *poller)
 {
-    JbdError error;
-    JbdModel model;
-    JbdCounters counters;
+    int64_t typical = rtt_typical(&poller->answer_time);
+    char detail[96];
 
-    switch (read) {
-    case JBD_BASIC:
-        return jbd_decode_basic(frame, &poller->basic);
-    case JBD_CELLS:
-        return jbd_decode_cells(frame, &poller->cells);
-    case JBD_MODEL:
-        error = jbd_decode_model(frame, &model);
-        if (error == JBD_OK)
-            jbd_set_model(poller->device, &model);
-        return error;
-    case JBD_COUNTERS:
-        error = jbd_decode_counters(frame, &counters);
-        if (error == JBD_OK)
-            jbd_set_counters(poller->device, &counters);
-        return error;
-    case JBD_N_READS:
-        break;
-    }
-    return JBD_ERROR_REGISTER;
+    /* One may be late because an answer was lost, or because the board was busy with questions that
+     * were repeated too soon. */
+    if (++poller->late_rounds < MIN_LATE_ROUNDS ||
+        2 * typical < poller->config.interval_us / 10 * 9)
+        return;
+    (void)snprintf(detail, sizeof detail, "%s: %.1f s each", link_fault_text(LINK_FAULT_SLOW),
+                   (double)typical / 1e6);
+    poller_report_fault(poller, LINK_FAULT_SLOW, detail);
+    poller_recover(poller);
 }
 
-/* The read that was asked for has been answered with readings. */
-static void answered(Poller *poller)
+void round_required_answered(Poller *poller, JbdRead read)
 {
-    JbdRead read = poller->asked;
-
     unlock_reads_answered(poller);
-    if (is_required(read)) {
-        poller->got |= 1U << read;
-        poller->wanted &= ~(1U << read);
-        if (poller->got == required_reads)
-            publish(poller);
-    } else {
-        optional_done(poller, read, true,
-                      read == JBD_COUNTERS ? counters_every_us : model_every_us);
-    }
-    ask_next(poller);
+    poller->got |= 1U << read;
+    poller->wanted &= ~(1U << read);
+    if (is_over(poller))
+        report_slow(poller);
+    else if (poller->got == POLLER_REQUIRED_READS)
+        publish(poller);
+    if (poller->asked == read || is_over(poller))
+        round_ask_next(poller);
+}
+
+void round_optional_answered(Poller *poller, JbdRead read, bool present)
+{
+    int64_t wait_us = read == JBD_COUNTERS ? counters_every_us : model_every_us;
+
+    optional_done(poller, read, present, present ? wait_us : absent_for_us);
 }
 
 static LinkFault fault_of(JbdError error)
@@ -241,9 +320,9 @@ static void give_up(Poller *poller)
 {
     JbdError error = poller->try_error;
 
-    if (!is_required(poller->asked)) {
+    if (!poller_is_required(poller->asked)) {
         miss(poller);
-        ask_next(poller);
+        round_ask_next(poller);
         return;
     }
 
@@ -265,95 +344,49 @@ static void give_up(Poller *poller)
     }
 }
 
+void round_on_slot(Poller *poller)
+{
+    int64_t needed = rtt_base(&poller->answer_time);
+
+    if (!poller_is_required(poller->asked) || poller->tries < RECOVERY_TRIES ||
+        poller->try_error != JBD_OK || poller_now(poller) + needed > poller->answer_by)
+        return;
+    start_over(poller, poller->asked);
+    send_request(poller);
+}
+
+bool round_is_unanswered(const Poller *poller)
+{
+    return poller->state == ASKING && poller->tries >= RECOVERY_TRIES &&
+           poller->try_error == JBD_OK;
+}
+
+/* A damaged answer shows only that it ends too early when its rest does not come. */
+static void give_up_partial(Poller *poller)
+{
+    jbd_count_error(poller->device, JBD_ERROR_LENGTH);
+    poller->try_error = JBD_ERROR_LENGTH;
+    rtt_timed_out(&poller->piece_time);
+    jbd_reassembler_reset(&poller->reassembler);
+}
+
 /* A try has ended without readings. */
 void round_try_failed(Poller *poller)
 {
-    bool required = is_required(poller->asked);
+    bool required = poller_is_required(poller->asked);
 
-    if (jbd_reassembler_is_partial(&poller->reassembler)) {
-        jbd_count_error(poller->device, JBD_ERROR_LENGTH);
-        poller->try_error = JBD_ERROR_LENGTH;
-    }
-    /* An optional read is not repeated when a poll is due. */
-    if ((required || !poller->slot_due) &&
+    if (jbd_reassembler_is_partial(&poller->reassembler))
+        give_up_partial(poller);
+    else if (poller->try_error == JBD_OK && required) /* other registers may not be there at all */
+        rtt_timed_out(&poller->answer_time);
+
+    if ((required || has_time_for_optional(poller)) &&
         recovery_on_unanswered(poller->tries, required) == RECOVERY_RETRY) {
         device_count_recovery(poller->device, RECOVERY_RETRY);
+        if (required && is_over(poller))
+            start_over(poller, poller->asked);
         send_request(poller);
     } else {
         give_up(poller);
-    }
-}
-
-/*
- * A sound frame came that does not answer the question. It may still be of use: the board answers
- * in order, so a second answer to a read that this round has already had is the newer one.
- */
-static void take_stray(Poller *poller, const JbdFrame *frame)
-{
-    for (int read = 0; read < JBD_N_READS; read++)
-        if (frame->reg == jbd_register((JbdRead)read) && poller->got & 1U << read)
-            take(poller, (JbdRead)read, frame);
-}
-
-/* @return whether the question is closed, so that what else arrived with it is of no interest */
-static bool take_frame(Poller *poller, const JbdFrame *frame)
-{
-    JbdRead read = poller->asked;
-    JbdError error = take(poller, read, frame);
-
-    /* Whatever it says: the board is there, and the link carries sound frames. */
-    poller->session_proved = true;
-    device_count_frame(poller->device);
-    recovery_on_frame(&poller->recovery);
-    if (error == JBD_OK) {
-        answered(poller);
-        return true;
-    }
-    jbd_count_error(poller->device, error);
-    if (error == JBD_ERROR_REGISTER) {
-        take_stray(poller, frame);
-        return false;
-    }
-    poller->try_error = error;
-    if (error == JBD_ERROR_SANITY)
-        jbd_describe_malformed(poller->malformed, frame);
-    if (error == JBD_ERROR_STATUS && !is_required(read)) {
-        optional_done(poller, read, false, absent_for_us);
-        ask_next(poller);
-    } else {
-        /* The board has spoken: nothing better will come of waiting. */
-        round_try_failed(poller);
-    }
-    return true;
-}
-
-static void take_refusal(Poller *poller, JbdError error)
-{
-    jbd_count_error(poller->device, error);
-    poller->try_error = error;
-    /* An echo may stand before the answer; a damaged frame was the answer. */
-    if (error != JBD_ERROR_ECHO)
-        poller->answer_by = earlier(poller->answer_by, poller_now(poller) + drain_us);
-}
-
-void round_take(Poller *poller, const uint8_t *data, size_t size)
-{
-    bool closed = false;
-
-    while (size > 0 && !closed && poller->state == ASKING) {
-        size_t taken = jbd_reassembler_put(&poller->reassembler, data, size);
-        JbdFrame frame;
-        JbdError error;
-        JbdEvent event;
-
-        data += taken;
-        size -= taken;
-        while (!closed && (event = jbd_reassembler_next(&poller->reassembler, &frame, &error)) !=
-                              JBD_NEED_MORE) {
-            if (event == JBD_FRAME)
-                closed = take_frame(poller, &frame);
-            else
-                take_refusal(poller, error);
-        }
     }
 }

@@ -31,8 +31,6 @@ enum {
 };
 
 static const int64_t refused_for_us = 3600 * INT64_C(1000000);
-/* Of the steps that are not repeated: longer than any answer was seen to take. */
-static const int64_t step_answer_us = 2 * INT64_C(1000000);
 
 /* ---- what came of it ------------------------------------------------------------------------- */
 
@@ -67,16 +65,26 @@ static void give_up_key(Poller *poller)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
+/* The key may be sent again; the other two steps are sent once. */
+static unsigned max_tries(const Unlock *unlock)
+{
+    if (unlock->step != JBD_STEP_KEY)
+        return 1;
+    return unlock->after_reads ? MAX_KEY_TRIES_AFTER_READS : MAX_KEY_TRIES;
+}
+
 static void send_step(Poller *poller, JbdStep step, const JbdStepRequest *request)
 {
-    int64_t time = step_answer_us;
+    Unlock *unlock = &poller->unlock;
 
-    poller->unlock.step = step;
-    poller->tries++;
+    if (step != unlock->step)
+        poller->tries = 0;
+    unlock->step = step;
+    unlock->asked_at = poller_now(poller);
+    if (poller->tries++ == 0)
+        poller->waiting_since = unlock->asked_at;
     poller->try_error = JBD_OK;
-    if (step == JBD_STEP_KEY)
-        time = round_answer_time(poller);
-    poller->answer_by = poller_now(poller) + time;
+    poller->answer_by = round_answer_by(poller, max_tries(unlock));
     jbd_reassembler_reset(&poller->reassembler);
     jbd_reassembler_expect_steps(&poller->reassembler);
     poller_write(poller, request->bytes, request->size);
@@ -147,6 +155,11 @@ static void step_answered(Poller *poller, const JbdFrame *frame)
 {
     const uint8_t answer = frame->data[0];
 
+    /* It answers in order: reads that were asked before are lost. */
+    questions_clear(&poller->questions);
+    /* Which of several tries it answers nobody knows. */
+    if (poller->tries == 1)
+        rtt_measured(&poller->answer_time, poller_now(poller) - poller->unlock.asked_at);
     switch (poller->unlock.step) {
     case JBD_STEP_KEY:
         key_answered(poller, answer);
@@ -167,6 +180,8 @@ static void begin(Poller *poller, bool after_reads)
     poller->unlock.tried = true;
     poller->unlock.after_reads = after_reads;
     poller->tries = 0;
+    /* Those of reads that a locked module does not answer. */
+    rtt_forget_timeouts(&poller->answer_time);
     poller_set_state(poller, UNLOCKING);
     send_key(poller);
 }
@@ -201,9 +216,11 @@ bool unlock_after_reads(Poller *poller, LinkFault otherwise)
 
 LinkFault unlock_fault(const Poller *poller, LinkFault fault)
 {
-    bool dropped = poller->state == UNLOCKING && fault == LINK_FAULT_LOST;
-
-    return dropped && poller->unlock.after_reads ? poller->unlock.otherwise : fault;
+    if (fault != LINK_FAULT_LOST || poller->session_proved)
+        return fault;
+    if (poller->state == UNLOCKING && poller->unlock.after_reads)
+        return poller->unlock.otherwise;
+    return round_is_unanswered(poller) ? LINK_FAULT_SILENT : fault;
 }
 
 void unlock_reads_answered(Poller *poller)
@@ -216,11 +233,12 @@ void unlock_reads_answered(Poller *poller)
 void unlock_try_failed(Poller *poller)
 {
     Unlock *unlock = &poller->unlock;
-    const unsigned max = unlock->after_reads ? MAX_KEY_TRIES_AFTER_READS : MAX_KEY_TRIES;
 
+    if (poller->try_error == JBD_OK)
+        rtt_timed_out(&poller->answer_time);
     switch (unlock->step) {
     case JBD_STEP_KEY:
-        if (poller->tries < max)
+        if (poller->tries < max_tries(unlock))
             send_key(poller);
         else
             give_up_key(poller);
@@ -240,10 +258,9 @@ void unlock_try_failed(Poller *poller)
 }
 
 /* A board that answers a read, however late, is not locked. */
-static void take_late_read(Poller *poller)
+static void take_late_read(Poller *poller, const JbdFrame *frame)
 {
-    poller->session_proved = true;
-    recovery_on_frame(&poller->recovery);
+    answers_take_late(poller, frame);
     if (poller->unlock.after_reads)
         round_begin(poller);
 }
@@ -260,7 +277,7 @@ void unlock_take(Poller *poller, const uint8_t *data, size_t size)
     while (poller->state == UNLOCKING &&
            (event = jbd_reassembler_next(&poller->reassembler, &frame, &error)) != JBD_NEED_MORE) {
         if (event == JBD_FRAME) {
-            take_late_read(poller);
+            take_late_read(poller, &frame);
             return;
         }
         if (event == JBD_STEP && frame.reg == (uint8_t)poller->unlock.step) {

@@ -328,7 +328,7 @@ static void run_until(World *world, int64_t until)
         }
         g_assert_true(poller_is_moving(world->poller));
     }
-    world->now = until;
+    world->now = MAX(world->now, until);
 }
 
 static World *world_new(const PollerConfig *wanted)
@@ -705,7 +705,7 @@ static void test_newest_answer_counts(void)
     world->board.current = 250;
     world->board.latency = 50000;
     answer(world, 0x03, 30000);
-    run_until(world, 1010 * S + 69000);
+    run_until(world, world->now + 69000); /* before the answer to the question itself */
     g_assert_cmpint(jbd_state(&world->device)->basic.current_ma, ==, 2500);
     world_free(world);
 }
@@ -824,8 +824,9 @@ static void test_slot_goes_before_optional_reads(void)
     plan(world, 89 * S / 10, LINK_COMES_UP);
     run_until(world, 1009 * S + S / 2);
     g_assert_cmpuint(world->publications, ==, 1);
-    g_assert_cmpuint(world->asked[0x05], ==, 1); /* under way */
-    run_until(world, 1010 * S + 6 * S / 10);     /* at most the time for one answer later */
+    g_assert_cmpuint(world->asked[0x05], >=, 1);
+    g_assert_cmpuint(world->asked[0x05], <=, 2);
+    run_until(world, 1010 * S + 2 * S / 10);
     g_assert_cmpuint(world->publications, ==, 2);
     world_free(world);
 }
