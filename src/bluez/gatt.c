@@ -41,6 +41,7 @@ static void on_value(GDBusConnection *bus, const char *sender, const char *path,
         return;
     data = g_variant_get_fixed_array(value, &size, 1);
     link->heard = TRUE;
+    link->answered = link->answered || size > 1;
     link->unanswered = 0;
     if (size > 0)
         link->events->chunk(link->user, data, size);
@@ -122,7 +123,9 @@ void link_write(void *user, const uint8_t *data, size_t size)
      * bluetoothd as well would make a quarter of all messages. */
     gboolean confirm = link->use_request || !link->heard || link->unanswered > 0;
 
-    if (link->unanswered++ >= UNANSWERED_BEFORE_FLIP)
+    /* A way of writing that has brought answers is the right one; what is missing is late or lost.
+     */
+    if (link->unanswered++ >= UNANSWERED_BEFORE_FLIP && !link->answered)
         flip_write_type(link);
     g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&options, "{sv}", "type",
@@ -170,6 +173,7 @@ static void on_notifying(GObject *source, GAsyncResult *result, gpointer user)
     }
     link_clear_timer(link);
     link->heard = FALSE;
+    link->answered = FALSE;
     link->unanswered = 0;
     link->misses = 0;
     link_set_stage(link, LINK_UP);

@@ -54,8 +54,9 @@ struct BluezLink {
     gboolean use_request;    /* write with response */
     gboolean prefer_request; /* where both are possible, as an earlier session has found out */
     gboolean flipped;
-    gboolean heard;   /* a notification has come in this session */
-    guint unanswered; /* writes since the last notification */
+    gboolean heard;    /* a notification has come in this session */
+    gboolean answered; /* and one that was more than the lone 00 which many modules begin with */
+    guint unanswered;  /* writes since the last notification */
 
     guint misses;          /* attempts in a row that did not come up */
     gboolean removal_told; /* since the last good session */

@@ -103,4 +103,17 @@ def becomes_slow(bench):
     left_alone(bench, metrics)
 
 
+@test
+def lost_answers_are_no_deafness(bench):
+    """Where a way of writing has brought answers, lost ones do not make the link change it."""
+    exporter = start(bench, 2)
+    exporter.fresh()
+    at = bench.sim.mark()
+    bench.sim('fault * no-answer 2')
+    for _ in range(4):
+        at = bench.sim.until('request .* 03', at)
+    exporter.until(lambda m: m('bms_fault', fault='silent') == 0 and m('bms_up') == 1, 'readings')
+    equal(bench.sim.battery()['writes-request'], 0, 'writes with response')
+
+
 run(Bench)
