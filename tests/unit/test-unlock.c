@@ -355,6 +355,11 @@ static void test_unlocks(void)
     g_assert_true(is_read(world));
     g_assert_cmpuint(world->passwords, ==, 1);
     g_assert_cmpuint(world->keys, ==, 1); /* and one that was lost */
+    /* Every sound answer is counted, once: three steps and two reads. */
+    g_assert_cmpuint(world->device.frames, ==, 5);
+    for (int error = 0; error < JBD_N_ERRORS; error++)
+        g_assert_cmpuint(world->device.frame_errors[error], ==, 0);
+    g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
     world_free(world);
 }
 
@@ -646,6 +651,28 @@ static void test_late_reads(void)
     world_free(world);
 }
 
+/* One that comes when the key is asked for is counted, and the board is read again at once. */
+static void test_read_while_unlocking(void)
+{
+    World *world = world_new(KNOWS_ALL, NULL, NULL);
+    guint64 frames;
+
+    world->module.read_latency = 45 * S / 10;
+    run(world, 5 * S + S / 4);
+    g_assert_cmpuint(world->device.frames, ==, 1); /* that to the key: none is needed */
+    world_free(world);
+
+    world = world_new(KNOWS_NONE, NULL, NULL);
+    world->module.read_latency = 45 * S / 10;
+    run(world, 5 * S + S / 4);
+    g_assert_cmpuint(world->keys, >=, 1);
+    frames = world->device.frames;
+    run(world, S); /* the answer to the second question; the first was lost */
+    g_assert_cmpuint(world->device.frames, ==, frames + 1);
+    g_assert_cmpuint(world->told[LINK_FAULT_SILENT], ==, 0);
+    world_free(world);
+}
+
 /* ---- pairing --------------------------------------------------------------------------------- */
 
 static void test_pairing_wanted(void)
@@ -715,6 +742,7 @@ int main(int argc, char **argv)
         {"/unlock/foreign", test_foreign},
         {"/unlock/stall", test_stall},
         {"/unlock/late-reads", test_late_reads},
+        {"/unlock/read-while-unlocking", test_read_while_unlocking},
         {"/unlock/pairing-wanted", test_pairing_wanted},
         {"/unlock/pairs", test_pairs},
         {"/unlock/stood-still", test_stood_still},
