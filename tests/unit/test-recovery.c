@@ -104,8 +104,8 @@ static void test_command(void)
 static bool is_told_early(LinkFault fault)
 {
     return fault == LINK_FAULT_ECHO || fault == LINK_FAULT_SERVICE || fault == LINK_FAULT_LOCKED ||
-           fault == LINK_FAULT_CONTESTED || fault == LINK_FAULT_SLOW || fault == LINK_FAULT_MALFORMED ||
-           fault >= LINK_FAULT_FOREIGN;
+           fault == LINK_FAULT_CONTESTED || fault == LINK_FAULT_SLOW ||
+           fault == LINK_FAULT_MALFORMED || fault >= LINK_FAULT_FOREIGN;
 }
 
 static void test_tell(void)
