@@ -2,7 +2,8 @@
 #
 # "make help" lists the targets with the text after "##".
 
-VERSION := 0.1.0
+# The latest entry of debian/changelog names the version.
+VERSION := $(shell sed -n '1s/^[^(]*(\([^)]*\)).*/\1/p' debian/changelog)
 
 CC ?= cc
 PKG_CONFIG ?= pkg-config
@@ -27,7 +28,15 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -
     -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wnull-dereference -Wdouble-promotion
 # So that the same sources give the same bytes in each directory.
 REPRODUCIBLE = -ffile-prefix-map=$(CURDIR)=.
-HARDENING := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+# What hardens the binary, as far as the compiler knows it for its target: -fcf-protection is for x86
+# only, zeroed variables and level 3 need gcc 12. It is asked when the first file is compiled. Level 3
+# replaces the level that dpkg-buildflags defines.
+knows = $(shell $(CC) -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+fortify_level = $(shell echo '\#include <features.h>' | \
+    $(CC) -O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -x c -E - >/dev/null 2>&1 && echo 3 || echo 2)
+HARDENING = $(eval HARDENING := -fPIE $(foreach flag,-fstack-protector-strong -fstack-clash-protection \
+    -fcf-protection=full -ftrivial-auto-var-init=zero,$(call knows,$(flag))) \
+    -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(fortify_level))$(HARDENING)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 BASE_CFLAGS = -std=gnu11 $(WARNINGS) -Iinclude -Isrc -Ibuild -MMD -MP $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
@@ -63,15 +72,21 @@ build/%/libbms.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-build/obj/%.o: %.c
+# Of the Makefile, too, since it has the flags.
+build/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(REPRODUCIBLE) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(REPRODUCIBLE) $(CPPFLAGS) $(CFLAGS) $(HARDENING) -c -o $@ $<
 
-# The version is the Makefile's, the revision git's; only version.c is compiled again for them.
+# Git's, unless this directory only lies in the tree of another project; or what the maker of a copy of
+# the sources has written into .revision.
+REVISION = $(shell if prefix=$$(git rev-parse --show-prefix 2>/dev/null) && [ -z "$$prefix" ]; then \
+    git describe --always --dirty; else cat .revision 2>/dev/null || echo unknown; fi)
+
+# Only version.c is compiled again for version and revision.
 build/obj/src/system/version.o build/san/src/system/version.o build/coverage/src/system/version.o: build/build-version.h
 build/build-version.h: FORCE
 	$(Q)mkdir -p build && { echo '#define BUILD_VERSION "$(VERSION)"'; \
-	    echo '#define BUILD_REVISION "$(shell git describe --always --dirty 2>/dev/null || echo unknown)"'; } > $@.new && \
+	    echo '#define BUILD_REVISION "$(REVISION)"'; } > $@.new && \
 	    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 .PHONY: FORCE
 FORCE:
@@ -149,9 +164,13 @@ INTEGRATION_RUNS := $(VALGRIND_TESTS:%=build/integration/valgrind/%) \
 build/integration/%: tests/integration/run-in-mode
 	$(Q)mkdir -p $(@D) && printf '#!/bin/sh\nexec %s %s %s "$$@"\n' '$(CURDIR)/$<' $(subst /, ,$*) > $@ && chmod +x $@
 
-.PHONY: unit integration check test
+.PHONY: unit integration check test test-offline
 unit: $(UNIT_BINARIES) ## run the unit tests
 	@prove -j$(shell nproc) $(UNIT_BINARIES)
+
+# For builds of the package: installs nothing, downloads nothing, needs neither root nor a system bus.
+test-offline: build/bms-exporter $(UNIT_BINARIES) $(CORPUS_BINARIES) ## run the unit tests and the fuzz corpora, and nothing that needs a network
+	@prove -j$(shell nproc) tests/hardening $(UNIT_BINARIES) $(CORPUS_BINARIES)
 
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 ifeq ($(filter test-$(T),$(UNIT_TESTS) $(INTEGRATION_TESTS)),)
@@ -171,7 +190,7 @@ CHECK_JOBS = $(shell echo $$((2 * $$(nproc))))
 
 check: check-deps ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
-	@prove -j$(CHECK_JOBS) --timer tests/realstack/run tests/lint $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+	@prove -j$(CHECK_JOBS) --timer tests/realstack/run tests/lint tests/hardening $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
 # The shipped binary against the real bluetoothd and kernel, in virtual machines.
 .PHONY: check-realstack
