@@ -14,6 +14,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 DEFAULTDIR ?= /etc/default
@@ -81,6 +82,10 @@ build/obj/%.o: %.c Makefile
 # the sources has written into .revision.
 REVISION = $(shell if prefix=$$(git rev-parse --show-prefix 2>/dev/null) && [ -z "$$prefix" ]; then \
     git describe --always --dirty; else cat .revision 2>/dev/null || echo unknown; fi)
+
+.PHONY: print-revision
+print-revision:
+	@echo '$(REVISION)'
 
 # Only version.c is compiled again for version and revision.
 build/obj/src/system/version.o build/san/src/system/version.o build/coverage/src/system/version.o: build/build-version.h
@@ -170,7 +175,7 @@ unit: $(UNIT_BINARIES) ## run the unit tests
 
 # For builds of the package: installs nothing, downloads nothing, needs neither root nor a system bus.
 test-offline: build/bms-exporter $(UNIT_BINARIES) $(CORPUS_BINARIES) ## run the unit tests and the fuzz corpora, and nothing that needs a network
-	@prove -j$(shell nproc) tests/hardening $(UNIT_BINARIES) $(CORPUS_BINARIES)
+	@prove -j$(shell nproc) tests/hardening tests/completion $(UNIT_BINARIES) $(CORPUS_BINARIES)
 
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 ifeq ($(filter test-$(T),$(UNIT_TESTS) $(INTEGRATION_TESTS)),)
@@ -190,7 +195,7 @@ CHECK_JOBS = $(shell echo $$((2 * $$(nproc))))
 
 check: check-deps ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(shell nproc) check-build
-	@prove -j$(CHECK_JOBS) --timer tests/realstack/run tests/lint tests/hardening $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
+	@prove -j$(CHECK_JOBS) --timer tests/realstack/run tests/lint tests/hardening tests/completion $(UNIT_BINARIES) $(CORPUS_BINARIES) $(INTEGRATION_RUNS)
 
 # The shipped binary against the real bluetoothd and kernel, in virtual machines.
 .PHONY: check-realstack
@@ -311,15 +316,19 @@ build/coverage/%.o: %.c
 	$(call say,'CC cov',$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(TEST_CFLAGS) $(CPPFLAGS) -O0 -g --coverage -c -o $@ $<
 
+# The chroots that packages are built in belong to root.
 clean: ## remove build/
-	rm -rf build
+	rm -rf build 2>/dev/null || sudo rm -rf build
 
 # ---- installing --------------------------------------------------------------------------------
 
-.PHONY: install uninstall
-install: build/bms-exporter ## install below PREFIX=/usr/local; DESTDIR=
+.PHONY: install install-program uninstall
+install-program: build/bms-exporter
 	install -D -m 755 build/bms-exporter $(DESTDIR)$(BINDIR)/bms-exporter
 	install -D -m 644 doc/bms-exporter.1 $(DESTDIR)$(MANDIR)/man1/bms-exporter.1
+	install -D -m 644 completions/bms-exporter $(DESTDIR)$(COMPLETIONDIR)/bms-exporter
+
+install: install-program ## install below PREFIX=/usr/local; DESTDIR=
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@BINDIR@|$(BINDIR)|' systemd/bms-exporter.service.in > $(DESTDIR)$(UNITDIR)/bms-exporter.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/bms-exporter.service
@@ -330,7 +339,25 @@ install: build/bms-exporter ## install below PREFIX=/usr/local; DESTDIR=
 # Leaves $(DEFAULTDIR)/bms-exporter: it holds what its owner has written.
 uninstall: ## remove what was installed, except its settings
 	rm -f $(DESTDIR)$(BINDIR)/bms-exporter $(DESTDIR)$(MANDIR)/man1/bms-exporter.1 \
-	    $(DESTDIR)$(UNITDIR)/bms-exporter.service $(DESTDIR)$(SYSUSERSDIR)/bms-exporter.conf
+	    $(DESTDIR)$(COMPLETIONDIR)/bms-exporter $(DESTDIR)$(UNITDIR)/bms-exporter.service $(DESTDIR)$(SYSUSERSDIR)/bms-exporter.conf
+
+# ---- the Debian package ------------------------------------------------------------------------
+
+# ARCH and RELEASE of another machine: built in a chroot that is made once, below CHROOTS.
+.PHONY: deb deb-check deb-reproducible
+deb: ## build the package in build/deb; ARCH=amd64|arm64|armhf RELEASE=bookworm|trixie
+	@debian/make-deb build/deb $(ARCH) $(RELEASE)
+
+deb-check: ## check the packages in build/deb with lintian, and the hardening of the binary in them
+	@tests/install-packages lintian binutils
+	@prove -v tests/deb
+
+deb-reproducible: ## build the package twice, in two directories, and compare the bytes; ARCH= RELEASE=
+	@debian/make-deb build/deb $(ARCH) $(RELEASE)
+	@rm -rf build/deb-again
+	@debian/make-deb build/deb-again $(ARCH) $(RELEASE)
+	@cd build/deb-again && for package in *.deb; do \
+	    cmp "$$package" "../deb/$$package" && sha256sum "$$package" || exit 1; done
 
 .PHONY: help
 help: ## list the targets
