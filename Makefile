@@ -344,13 +344,17 @@ uninstall: ## remove what was installed, except its settings
 # ---- the Debian package ------------------------------------------------------------------------
 
 # ARCH and RELEASE of another machine: built in a chroot that is made once, below CHROOTS.
-.PHONY: deb deb-check deb-reproducible
+.PHONY: deb deb-check deb-install deb-reproducible
 deb: ## build the package in build/deb; ARCH=amd64|arm64|armhf RELEASE=bookworm|trixie
 	@debian/make-deb build/deb $(ARCH) $(RELEASE)
 
 deb-check: ## check the packages in build/deb with lintian, and the hardening of the binary in them
 	@tests/install-packages lintian binutils
 	@prove -v tests/deb
+
+deb-install: deb build/bms-sim ## build the package, and install, use, upgrade and purge it in a fresh chroot
+	@tests/install-packages mmdebstrap
+	@prove -v tests/deb-install
 
 deb-reproducible: ## build the package twice, in two directories, and compare the bytes; ARCH= RELEASE=
 	@debian/make-deb build/deb $(ARCH) $(RELEASE)
