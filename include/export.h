@@ -11,13 +11,33 @@
 
 #include <glib.h>
 
+/** What may be a board, found while no battery is configured. Text from outside. */
+typedef struct {
+    char address[DEVICE_ADDRESS_SIZE];
+    char *name;      /**< as it calls itself, or "-" */
+    char *why;       /**< what speaks for a board */
+    gboolean likely; /**< else it may be another thing */
+    int rssi;        /**< dBm, or 0 if it was not heard */
+} ExportBoard;
+
+/** What there is to show while no battery is configured. */
+typedef struct {
+    const char *state;    /**< what is done about it, or in the way; a sentence */
+    const char *settings; /**< the file that @a line belongs in */
+    const char *line;
+    const char *restart; /**< the command to run then */
+    const ExportBoard *const *boards;
+    size_t n_boards;
+} ExportFirstRun;
+
 /** Everything that a rendering shows. */
 typedef struct {
     const Device *const *devices;
     size_t n_devices;
-    gboolean legacy;      /**< also the names of bms-shed */
-    int64_t now_us;       /**< since boot, suspend included: decides what is fresh */
-    int64_t started_us;   /**< when this process started, since boot */
+    const ExportFirstRun *first_run; /**< NULL once there are devices */
+    gboolean legacy;                 /**< also the names of bms-shed */
+    int64_t now_us;                  /**< since boot, suspend included: decides what is fresh */
+    int64_t started_us;              /**< when this process started, since boot */
     int64_t boot_unix_us; /**< Unix time of the boot: makes Unix time of what is since boot */
 } ExportView;
 

@@ -32,6 +32,9 @@ gint64 system_boot_unix_us(void);
  */
 gint64 system_follow_clock(gint64 known_us, gint64 measured_us);
 
+/** Whether a service manager started the process and waits for notifications. */
+gboolean system_is_service(void);
+
 /** Sends one notification, e.g. "READY=1" or "STATUS=…"; several are joined by newlines. */
 void system_notify(const char *state);
 

@@ -3,6 +3,7 @@
 
 LIB_SOURCES := \
     src/app/app.c \
+    src/app/first_run.c \
     src/app/signals.c \
     src/bluez/address.c \
     src/bluez/agent.c \
@@ -66,6 +67,7 @@ LIB_SOURCES := \
     src/link/faults.c \
     src/link/link.c \
     src/page/page.c \
+    src/page/page_first_run.c \
     src/page/page_style.c \
     src/page/pieces.c \
     src/poller/answers.c \

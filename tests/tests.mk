@@ -83,6 +83,7 @@ INTEGRATION_TESTS := \
     test-content \
     test-damage \
     test-denied \
+    test-first-run \
     test-http \
     test-late \
     test-once \

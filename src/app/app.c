@@ -5,6 +5,7 @@
 #include "bluez.h"
 #include "cli/passwords.h"
 #include "export.h"
+#include "first_run.h"
 #include "fleet/fleet.h"
 #include "log.h"
 #include "signals.h"
@@ -29,6 +30,7 @@ typedef struct {
     GMainLoop *loop;
     Bluez *bluez;
     Fleet *fleet;
+    FirstRun *first_run;     /* NULL if there were batteries at the start */
     SignalsAtPrompt signals; /* with --once */
     Web *web;                /* NULL with --once */
     WebRoute routes[5];
@@ -56,6 +58,8 @@ static ExportView view_of(App *app)
 
     view.devices = fleet_devices(app->fleet, &n);
     view.n_devices = n;
+    if (app->first_run && n == 0)
+        view.first_run = first_run_view(app->first_run);
     return view;
 }
 
@@ -150,6 +154,11 @@ static void tell_status(App *app)
 
     for (size_t i = 0; i < view.n_devices && text->len < 1024; i++)
         append_state(text, view.devices[i], view.now_us);
+    if (view.first_run) {
+        g_autofree char *status = first_run_status(app->first_run);
+
+        g_string_append(text, status);
+    }
     if (g_strcmp0(text->str, app->status) == 0) {
         g_string_free(text, TRUE);
         return;
@@ -180,6 +189,8 @@ static void on_bluez_changed(void *user)
 {
     App *app = user;
 
+    if (app->first_run)
+        first_run_follow(app->first_run);
     if (app->stopping)
         quit_when_stopped(app);
     else if (!app->ready && bluez_on_bus(app->bluez)) {
@@ -192,8 +203,9 @@ static void on_bluez_changed(void *user)
 
 static void quit_when_stopped(App *app)
 {
-    /* Nor is the adapter left off. */
-    if (fleet_is_stopped(app->fleet) && !bluez_is_cycling(app->bluez))
+    /* Neither is the adapter left off nor a discovery on. */
+    if (fleet_is_stopped(app->fleet) && !bluez_is_cycling(app->bluez) &&
+        (!app->first_run || first_run_is_stopped(app->first_run)))
         g_main_loop_quit(app->loop);
 }
 
@@ -214,6 +226,8 @@ static void stop(App *app, int exit_status)
     app->exit_status = exit_status;
     system_notify("STOPPING=1\nSTATUS=disconnecting");
     fleet_stop(app->fleet);
+    if (app->first_run)
+        first_run_stop(app->first_run);
     bluez_finish_cycle(app->bluez);
     g_timeout_add(STOP_LIMIT_MS, on_stop_limit, app);
     quit_when_stopped(app);
@@ -386,6 +400,8 @@ static void reload(App *app)
     if (good) {
         log_set_level(app->options->log_level);
         fleet_follow(app->fleet);
+        if (app->first_run && app->options->devices->len > 0)
+            first_run_stop(app->first_run);
     } else {
         log_error("the options stay as they were: %s", error->message);
     }
@@ -458,12 +474,15 @@ int app_run(Options *options)
     };
 
     app.fleet = fleet_new(app.bluez, options, on_fleet_changed, &app);
+    if (options->devices->len == 0)
+        app.first_run = first_run_new(app.bluez, options, on_fleet_changed, &app);
     if (!read_passwords(&app))
         app.exit_status = EXIT_WRONG_USAGE;
     else if (options->once || start_web(&app))
         run(&app);
     if (app.web)
         web_free(app.web);
+    g_clear_pointer(&app.first_run, first_run_free);
     fleet_free(app.fleet);
     bluez_free(app.bluez);
     g_free(app.telemetry_path);

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "device.h"
 #include "names.h"
+#include "system.h"
 #include "values.h"
 #include "version.h"
 #include "web.h"
@@ -98,6 +99,7 @@ typedef struct {
     char *scan;
     char **addresses;
     gboolean no_legacy;
+    gboolean may_lack_devices; /* they are expected to come later */
     gboolean version;
 } Words;
 
@@ -139,7 +141,7 @@ static gboolean check_mode(Options *options, const Words *words, GError **error)
         return value_parse_duration("--scan", words->scan, &options->scan_us, error) &&
                value_check_range("--scan", words->scan, options->scan_us, min_scan_us, max_scan_us,
                                  error);
-    if (!devices && !options->check) {
+    if (!devices && !options->check && (options->once || !words->may_lack_devices)) {
         value_wrong(error, "no battery given; pass its Bluetooth address, for example "
                            "bms-exporter A4:C1:38:01:02:03; --scan finds it");
         return FALSE;
@@ -402,9 +404,10 @@ static void words_clear(Words *words)
 }
 
 /* @a options must be cleared afterwards, also on failure. */
-static gboolean load(Options *options, char **argv, gboolean *version, GError **error)
+static gboolean load(Options *options, char **argv, gboolean may_lack_devices, gboolean *version,
+                     GError **error)
 {
-    Words words = {0};
+    Words words = {.may_lack_devices = may_lack_devices};
     gboolean good;
 
     memset(options, 0, sizeof *options);
@@ -426,7 +429,8 @@ OptionsOutcome options_parse(Options *options, char **argv)
     g_autoptr(GError) error = NULL;
     gboolean version;
 
-    if (!load(options, argv, &version, &error)) {
+    /* A package starts the service before anybody can have configured it. */
+    if (!load(options, argv, system_is_service(), &version, &error)) {
         g_printerr("bms-exporter: %s (see --help)\n", error->message);
         return OPTIONS_WRONG;
     }
@@ -441,7 +445,8 @@ gboolean options_reload(Options *options, GError **error)
     gboolean version;
     Options new;
 
-    if (!load(&new, options->argv, &version, error)) {
+    /* A file that has lost its batteries is a mistake. */
+    if (!load(&new, options->argv, options->devices->len == 0, &version, error)) {
         options_clear(&new);
         return FALSE;
     }

@@ -25,7 +25,8 @@ typedef enum {
 } LinkMode;
 
 typedef struct {
-    GPtrArray *devices; /**< of DeviceSpec, at least one unless scan_us or check is set */
+    GPtrArray *devices; /**< of DeviceSpec, at least one unless scan_us or check is set, or a
+                           service manager started us */
     char **listen;      /**< at least one, each checked */
     char *telemetry_path;
     char *password_file; /**< or NULL */

@@ -62,6 +62,16 @@ gboolean scan_row_is_in_range(const ScanRow *row)
     return row->device->heard || row->device->connected;
 }
 
+const char *scan_row_name(const ScanRow *row)
+{
+    return row->text[NAME];
+}
+
+const char *scan_row_why(const ScanRow *row)
+{
+    return row->text[WHY];
+}
+
 char *scan_row_plain(const ScanRow *row)
 {
     return g_strjoin("\t", row->text[ADDRESS], row->text[SIGNAL], row->text[MAKE], row->text[STATE],

@@ -18,6 +18,10 @@ void scan_row_free(ScanRow *row);
 /** Whether the device is there, so that it can be read. */
 gboolean scan_row_is_in_range(const ScanRow *row);
 
+/** What it calls itself, cleaned, or "-"; and what speaks for its likeness. */
+const char *scan_row_name(const ScanRow *row);
+const char *scan_row_why(const ScanRow *row);
+
 /** The row for other programs: its texts, separated by tabs. To be freed. */
 char *scan_row_plain(const ScanRow *row);
 

@@ -6,6 +6,7 @@
  * the way: an old value that looks alive is the worst thing a monitor can show.
  */
 #include "kind.h"
+#include "page_first_run.h"
 #include "page_style.h"
 #include "pieces.h"
 #include "text/escape.h"
@@ -157,6 +158,8 @@ void export_page(const ExportView *view, GString *out, const char *telemetry_pat
                            REFRESH_SECONDS, page_style);
     for (size_t i = 0; i < view->n_devices; i++)
         append_card(out, view, view->devices[i]);
+    if (view->first_run)
+        page_append_first_run(out, view->first_run);
     g_string_append(out, "</main>\n");
     append_footer(out, telemetry_path);
     g_string_append(out, "</body>\n</html>\n");

@@ -27,6 +27,13 @@ static socklen_t to_address(const char *path, struct sockaddr_un *address)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
+gboolean system_is_service(void)
+{
+    const char *path = g_getenv("NOTIFY_SOCKET");
+
+    return path != NULL && *path != '\0';
+}
+
 void system_notify(const char *state)
 {
     const char *path = g_getenv("NOTIFY_SOCKET");
@@ -34,7 +41,7 @@ void system_notify(const char *state)
     socklen_t size;
     int fd;
 
-    if (path == NULL || *path == '\0')
+    if (!system_is_service())
         return;
     size = to_address(path, &address);
     if (size == 0) {
