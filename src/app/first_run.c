@@ -34,7 +34,7 @@ struct FirstRun {
     gboolean scan_ended;
     gboolean complete; /* the boards are those of a whole scan */
     gboolean stopping;
-    char *failure;    /* why the latest scan ended early, or NULL */
+    char *failure;    /* a sentence: why the latest scan ended early, or NULL */
     guint timer;      /* GLib source: ends the scan or the pause */
     guint refresh;    /* GLib source: looks at what was found */
     guint idle;       /* GLib source: looks at the adapter */
@@ -128,6 +128,14 @@ static char *make_line(char *const *argv, const GPtrArray *boards)
     return g_string_free(line, FALSE);
 }
 
+/* @param remedy or NULL. @return to be freed */
+static char *describe_failure(const char *text, const char *remedy)
+{
+    if (remedy == NULL)
+        return g_strdup_printf("Cannot scan: %s.", text);
+    return g_strdup_printf("Cannot scan: %s. What helps: %s", text, remedy);
+}
+
 static char *make_state(const FirstRun *first)
 {
     if (!bluez_is_settled(first->bluez))
@@ -137,14 +145,12 @@ static char *make_state(const FirstRun *first)
         char *text;
 
         advice_on_bluez(&advice, first->bluez);
-        text = g_strdup_printf("Cannot scan: %s.%s%s", advice.text,
-                               advice.remedy ? " What helps: " : "",
-                               advice.remedy ? advice.remedy : "");
+        text = describe_failure(advice.text, advice.remedy);
         advice_clear(&advice);
         return text;
     }
     if (first->failure)
-        return g_strdup_printf("The latest scan failed: %s.", first->failure);
+        return g_strdup(first->failure);
     return g_strdup(first->scan ? "Scanning for boards."
                                 : "The next scan begins within 5 minutes.");
 }
@@ -209,13 +215,15 @@ static void on_scan_changed(void *user)
 static void look_soon(FirstRun *first);
 
 /* ScanEvents */
-static void on_scan_ended(void *user, const char *reason)
+static void on_scan_ended(void *user, LinkFault fault, const char *reason)
 {
     FirstRun *first = user;
 
     first->scan_ended = TRUE;
-    g_free(first->failure);
-    first->failure = g_strdup(reason);
+    g_clear_pointer(&first->failure, g_free);
+    if (fault != LINK_FAULT_NONE)
+        first->failure =
+            describe_failure(reason ? reason : link_fault_text(fault), link_fault_remedy(fault));
     look_soon(first);
 }
 

@@ -34,8 +34,8 @@ def line_of(bench, rest):
     return 'ARGS="--config=%s %s"' % (empty(bench), rest)
 
 
-def start(bench, *arguments, sim=True, batteries=(ADDRESS, THERMOMETER), **settings):
-    bench.start_bus()
+def start(bench, *arguments, sim=True, batteries=(ADDRESS, THERMOMETER), rules='', **settings):
+    bench.start_bus(rules)
     if sim:
         bench.start_sim(*batteries, **settings)
     notify = bench.notify_socket()
@@ -109,6 +109,15 @@ def without_bluetooth(bench):
     page_says(bench, exporter, ADDRESS)
     bench.sim('adapter off')
     page_says(bench, exporter, 'adapter is off')
+
+
+@test
+def scan_forbidden(bench):
+    """A discovery that the bus forbids is on the page, with what helps."""
+    exporter, _ = start(bench, rules='<deny send_destination="org.bluez" '
+                                     'send_interface="org.bluez.Adapter1" send_member="StartDiscovery"/>')
+    page_says(bench, exporter, 'Cannot scan: .*container')
+    page_says(bench, exporter, 'What helps: ')
 
 
 @test

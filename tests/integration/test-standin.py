@@ -71,7 +71,9 @@ class Monitor(Process):
                 said += ['%s %s' % (path[1], ' '.join('%s=%s' % pair for pair in re.findall(
                     r'string "(\w+)"\s+variant\s+boolean (\w+)', block)))]
             elif member and member[1] == 'InterfacesRemoved':
-                said.append('%s removed' % re.search(r'object path "\S*/([^/"]*)"', block)[1])
+                # The latest block may have come in part.
+                removed = re.search(r'object path "\S*/([^/"]*)"', block)
+                said += ['%s removed' % removed[1]] if removed else []
         return said
 
     def until(self, what):
