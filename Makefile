@@ -346,20 +346,20 @@ uninstall: ## remove what was installed, except its settings
 # ARCH and RELEASE of another machine: built in a chroot that is made once, below CHROOTS.
 .PHONY: deb deb-check deb-install deb-reproducible
 deb: ## build the package in build/deb; ARCH=amd64|arm64|armhf RELEASE=bookworm|trixie
-	@debian/make-deb build/deb $(ARCH) $(RELEASE)
+	@debian/make-deb build/deb '$(ARCH)' '$(RELEASE)'
 
 deb-check: ## check the packages in build/deb with lintian, and the hardening of the binary in them
 	@tests/install-packages lintian binutils
 	@prove -v tests/deb
 
-deb-install: deb build/bms-sim ## build the package, and install, use, upgrade and purge it in a fresh chroot
+deb-install: deb build/bms-sim ## build the package, and install, use, upgrade and purge it in a fresh chroot; ARCH= RELEASE=
 	@tests/install-packages mmdebstrap
-	@prove -v tests/deb-install
+	@prove -v tests/deb-install :: '$(ARCH)' '$(RELEASE)'
 
 deb-reproducible: ## build the package twice, in two directories, and compare the bytes; ARCH= RELEASE=
-	@debian/make-deb build/deb $(ARCH) $(RELEASE)
+	@debian/make-deb build/deb '$(ARCH)' '$(RELEASE)'
 	@rm -rf build/deb-again
-	@debian/make-deb build/deb-again $(ARCH) $(RELEASE)
+	@debian/make-deb build/deb-again '$(ARCH)' '$(RELEASE)'
 	@cd build/deb-again && for package in *.deb; do \
 	    cmp "$$package" "../deb/$$package" && sha256sum "$$package" || exit 1; done
 
